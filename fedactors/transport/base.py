@@ -1,0 +1,149 @@
+"""Moving frames of bytes between two processes: the interface of every transport.
+
+A transport knows neither models nor actors nor messages. A client opens *streams* to a listener, each for a *method* (a name
+such as "/fedactors.v1.Federation/Session"); a stream carries whole frames both ways, in order, with backpressure, and each
+side finishes its own half.
+
+    client                                        listener
+    channel = transport.connect(address)          await transport.listen(address, accept) -> Listener
+    stream  = channel.open(method)        ═════▶  await accept(stream)      one coroutine for each stream
+    await stream.send(frame)              ─────▶  await stream.receive()
+    await stream.receive()                ◀─────  await stream.send(frame)
+    await stream.finish()                 ─────▶  EndOfStream               returns: the stream ends in good order
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from fedactors.errors import AddressError
+
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+"""A longer frame is refused by both sides; weights travel in chunks far below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen or connect: `scheme://place`.
+
+    Attributes:
+        scheme: the transport's name, as registered in the entry-point group `fedactors.transport`.
+        place: what the transport makes of it; for grpc "host:port", or an absolute path for a Unix socket.
+    """
+
+    scheme: str
+    place: str
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `scheme://place`.
+
+        Raises:
+            AddressError: it has another form.
+        """
+        scheme, separator, place = text.partition("://")
+        if not separator or not scheme or not place:
+            raise AddressError(
+                f"address {text!r} is not of the form scheme://place, as in grpc://127.0.0.1:4450 or grpc:///run/fed.sock"
+            )
+        return cls(scheme, place)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.place}"
+
+
+class Stream(ABC):
+    """One conversation in whole frames. One task sends and one task receives at a time; both may be the same.
+
+    Frames are `bytes`; what `receive` returns may be kept. A stream that was cut, and one whose peer died, raises StreamClosed
+    in both verbs; one whose peer finished raises EndOfStream in `receive` once every frame has been received.
+    """
+
+    method: str
+    peer: str
+    """Where the other side is, for people to read."""
+
+    @abstractmethod
+    async def send(self, frame: bytes) -> None:
+        """Hand over one frame; waits while the peer does not keep up.
+
+        Raises:
+            StreamClosed: it cannot be delivered. (A frame sent before may be lost too: only an answer proves delivery.)
+            LocalProtocolError: the frame is longer than FRAME_BYTES_MAX, or this side has finished.
+        """
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """The next frame.
+
+        Cancelling it loses no frame, so `asyncio.timeout` around it is allowed.
+
+        Raises:
+            EndOfStream: the peer has finished.
+            StreamClosed: the stream was cut.
+        """
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Send nothing more; receiving goes on. Idempotent."""
+
+    @abstractmethod
+    def cut(self, why: str) -> None:
+        """End the stream at once, both ways; nothing is flushed. Idempotent, and no error on a stream that is over."""
+
+
+Accept: TypeAlias = Callable[[Stream], Awaitable[None]]
+"""Serves one stream from its opening to its end; when it returns, the stream ends in good order, when it raises, it is cut."""
+
+
+class Listener(ABC):
+    """A place where streams arrive."""
+
+    address: Address
+    """Where it can be reached: the port is the real one where 0 was asked for."""
+
+    @abstractmethod
+    async def close(self, grace_s: float) -> None:
+        """Take no new streams, give the open ones `grace_s` seconds to end, then cut them. Idempotent."""
+
+
+class Channel(ABC):
+    """A client's way to one listener. Cheap to make; connects when the first stream is opened, and again after a loss."""
+
+    @abstractmethod
+    async def open(self, method: str, *, timeout_s: float) -> Stream:
+        """Open a stream for a method.
+
+        Raises:
+            Unreachable: nobody answered within `timeout_s`.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Cut every stream and let go of the connection. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transport(ABC):
+    """A way to move frames. Implementations are frozen dataclasses whose fields are their options."""
+
+    frame_bytes_max: int = field(default=FRAME_BYTES_MAX, kw_only=True)
+
+    @abstractmethod
+    async def listen(self, address: Address, accept: Accept) -> Listener:
+        """Start to take streams at an address.
+
+        Raises:
+            AddressError: it is malformed, in use, or may not be used; the message says which and what to do.
+        """
+
+    @abstractmethod
+    def connect(self, address: Address) -> Channel:
+        """A channel to a listener; nothing is sent yet.
+
+        Raises:
+            AddressError: the address is malformed.
+        """
