@@ -1,0 +1,14 @@
+"""The other side of the wire, light to install.
+
+base      what a learner is: four methods; the context that it is made from
+answers   a learner's methods called and their results checked; pure
+agenda    which tasks are held, at work and to be delivered; pure
+client    the loop that joins a federation, serves its tasks and comes back after a loss
+worker    the one thread in which user code runs
+torch     a PyTorch module and its data as a learner
+"""
+
+from fedactors.learner.base import AnyWeights, Entry, Learner, LearnerContext, build_learner
+from fedactors.task import EvaluateParams, TrainParams
+
+__all__ = ["AnyWeights", "Entry", "EvaluateParams", "Learner", "LearnerContext", "TrainParams", "build_learner"]
