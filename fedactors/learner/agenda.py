@@ -10,7 +10,7 @@ its task again. The last `ANSWERS_KEPT_MAX` small answers are therefore kept and
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 

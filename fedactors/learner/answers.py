@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fedactors.errors import LayoutMismatch, LearnerFailed
+from fedactors.errors import FedactorsError, LayoutMismatch, LearnerFailed
 from fedactors.learner.base import AnyWeights, Learner
 from fedactors.learner.blame import blamed
 from fedactors.model import DTYPES, Array, Layout, Weights, is_floating
@@ -194,6 +194,8 @@ def _whole(owner: str, name: str, value: Any) -> int:
 def _called(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return call(*arguments)
+    except FedactorsError:  # it says in one line what is wrong
+        raise
     except (Exception, SystemExit) as error:
         raise LearnerFailed(f"{name} failed: {blamed(error)}") from error
 

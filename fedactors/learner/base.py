@@ -54,8 +54,9 @@ class LearnerContext:
 class Learner(ABC):
     """The interface of learners. Any object with these four methods will do; inheriting is not required.
 
-    Weights that fedactors hands over are read-only views of one buffer: copy what you change. Weights that are handed back
-    are copied before another method is called, so they may be views of the live model.
+    Weights are tensors by name, as in a state_dict, or in a list; a learner that gives lists is given lists.
+    Those that fedactors hands over are read-only views of one buffer: copy what you change. Those that are handed
+    back are copied before another method is called, so they may be views of the live model.
 
     Attributes:
         num_train_examples: size of the local training data, declared when joining; 0: unknown.
@@ -72,11 +73,11 @@ class Learner(ABC):
         """The model's weights as they are now."""
 
     @abstractmethod
-    def set_weights(self, weights: AnyWeights) -> None:
+    def set_weights(self, weights: Any) -> None:
         """Make these the model's weights. fedactors calls it once, with the first global model that arrives."""
 
     @abstractmethod
-    def train(self, weights: AnyWeights, params: TrainParams) -> tuple[AnyWeights, Mapping[str, Any]]:
+    def train(self, weights: Any, params: TrainParams) -> tuple[AnyWeights, Mapping[str, Any]]:
         """Train from `weights` on the local data.
 
         Returns:
@@ -86,7 +87,7 @@ class Learner(ABC):
         """
 
     @abstractmethod
-    def evaluate(self, weights: AnyWeights, params: EvaluateParams) -> Mapping[str, Any]:
+    def evaluate(self, weights: Any, params: EvaluateParams) -> Mapping[str, Any]:
         """Evaluate `weights` on the local test data.
 
         Returns:
