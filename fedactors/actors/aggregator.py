@@ -1,0 +1,189 @@
+"""The actor that turns updates into versions: it lends the receive buffers, folds what is accepted and commits."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from typing_extensions import override
+
+from fedactors.actors.compute import Compute
+from fedactors.actors.messages import (
+    BorrowBuffer,
+    Combined,
+    CombineRound,
+    DropRound,
+    DropUpdate,
+    FoldUpdate,
+    GetModel,
+    Initialise,
+    Initialised,
+    NotCombined,
+    Offer,
+    PutModel,
+    ReturnBuffer,
+    ToAggregator,
+    ToController,
+    ToModelStore,
+)
+from fedactors.aggregation import Contribution, Fold, Rule, Weighting
+from fedactors.errors import ModelError, Rejected
+from fedactors.model import Buffer, GlobalModel
+from fedactors.runtime import Actor, ActorRef, Deferred, handle
+from fedactors.task import TaskId
+
+log = structlog.get_logger("fedactors.aggregator")
+
+
+@dataclass(frozen=True, slots=True)
+class AggregationPlan:
+    """How updates are combined.
+
+    Attributes:
+        rule: the aggregation rule.
+        weighting: an update's share, from its report.
+        uploads_max: models that are received at the same time, >= 1: what bounds the memory of a round.
+        buffers_kept: idle receive buffers that stay warm for the next upload.
+    """
+
+    rule: Rule
+    weighting: Weighting
+    uploads_max: int = 4
+    buffers_kept: int = 4
+
+
+class Aggregator(Actor[ToAggregator]):
+    """Owns the rule at work and every tensor between its arrival and its commit."""
+
+    def __init__(
+        self, plan: AggregationPlan, store: ActorRef[ToModelStore], controller: ActorRef[ToController], compute: Compute
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._controller = controller
+        self._compute = compute
+        self._model: GlobalModel | None = None
+        self._fold: Fold | None = None
+        self._offers: dict[TaskId, Offer] = {}
+        self._failures: list[str] = []
+        self._idle: list[Buffer] = []
+        self._lent = 0
+        self._waiting: deque[tuple[int, Deferred[Buffer]]] = deque()
+
+    @override
+    async def started(self) -> None:
+        try:
+            self._resume(await self._store.ask(GetModel()))
+        except Rejected:
+            return  # the federation is new: Initialise brings the model
+
+    # ------------------------------------------------------------------------------------------------------------- buffers
+
+    @handle
+    def borrow(self, message: BorrowBuffer) -> Buffer | Deferred[Buffer]:
+        """Lend a buffer now, or as soon as another upload is over."""
+        if self._lent < self._plan.uploads_max:
+            return self._lend(message.nbytes)
+        deferred: Deferred[Buffer] = self.reply_later()
+        self._waiting.append((message.nbytes, deferred))
+        return deferred
+
+    @handle
+    def take_back(self, message: ReturnBuffer) -> None:
+        """An upload came to nothing."""
+        self._recycle(message.buffer)
+        self._upload_over()
+
+    def _lend(self, nbytes: int) -> Buffer:
+        self._lent += 1
+        for index, buffer in enumerate(self._idle):
+            if buffer.nbytes == nbytes:
+                return self._idle.pop(index)
+        return np.empty(nbytes, np.uint8)
+
+    def _recycle(self, buffer: Buffer) -> None:
+        if len(self._idle) < self._plan.buffers_kept and self._model is not None and buffer.nbytes == self._model.buffer.nbytes:
+            self._idle.append(buffer)
+
+    def _upload_over(self) -> None:
+        self._lent -= 1
+        while self._waiting and self._lent < self._plan.uploads_max:
+            nbytes, deferred = self._waiting.popleft()
+            if not deferred.done():
+                deferred.resolve(self._lend(nbytes))
+
+    # ------------------------------------------------------------------------------------------------------------- versions
+
+    @handle
+    async def initialise(self, message: Initialise) -> None:
+        """Make version 0."""
+        self._upload_over()
+        if self._model is not None:
+            raise Rejected(f"the federation has a model already, version {self._model.version}")
+        model = GlobalModel(0, message.layout, message.buffer)
+        await self._store.ask(PutModel(model))
+        self._resume(model)
+        self._controller.tell(Initialised(message.source, model))
+
+    def _resume(self, model: GlobalModel) -> None:
+        self._model = model
+        self._fold = self._plan.rule.fold(model.layout)
+
+    @handle
+    def offer(self, message: Offer) -> None:
+        """Hold an update until the scheduler has decided."""
+        self._offers[message.task] = message
+        self._upload_over()
+
+    @handle
+    async def fold(self, message: FoldUpdate) -> None:
+        """Fold an offered update; one that cannot be weighted makes the round fail, not the actor."""
+        offer = self._offers.pop(message.task)
+        try:
+            factor = self._plan.weighting.factor(offer.report)
+        except ModelError as error:
+            self._failures.append(f"{offer.learner}: {error}")
+            return
+        fold = self._folding()
+        contribution = Contribution(offer.learner, offer.buffer, factor, message.staleness)
+        await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
+        if not self._plan.rule.keeps_updates:
+            self._recycle(offer.buffer)
+
+    @handle
+    def drop(self, message: DropUpdate) -> None:
+        """Forget an offered update."""
+        offer = self._offers.pop(message.task, None)
+        if offer is not None:
+            self._recycle(offer.buffer)
+
+    @handle
+    async def combine(self, message: CombineRound) -> None:
+        """Commit a version and have it kept before anybody hears of it."""
+        current, fold, failures = self._model, self._folding(), self._failures
+        assert current is not None
+        self._failures = []
+        try:
+            if failures:
+                fold.abandon()
+                raise ModelError("; ".join(failures))
+            buffer = await self._compute.run(2 * current.buffer.nbytes, fold.commit, current)
+        except ModelError as error:
+            message.reply_to.tell(NotCombined(message.round, str(error)))
+            return
+        model = GlobalModel(current.version + 1, current.layout, buffer)
+        await self._store.ask(PutModel(model))
+        self._model = model
+        message.reply_to.tell(Combined(message.round, model.version))
+
+    @handle
+    def drop_round(self, message: DropRound) -> None:
+        """Forget what was folded since the last version."""
+        self._failures = []
+        self._folding().abandon()
+
+    def _folding(self) -> Fold:
+        assert self._fold is not None, "updates are folded only once there is a model"
+        return self._fold

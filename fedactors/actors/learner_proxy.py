@@ -1,0 +1,353 @@
+"""The actor that stands for one remote learner: its session, its open tasks, its transfers, and how long it may be silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from fedactors.actors.compute import Compute
+from fedactors.actors.messages import (
+    AssignTask,
+    Attach,
+    BorrowBuffer,
+    CancelTask,
+    Dismiss,
+    Dispatched,
+    Displace,
+    EvaluationHere,
+    GetBlob,
+    GraceOver,
+    Heard,
+    Initialise,
+    LearnerDeparted,
+    LearnerJoined,
+    NotInitialised,
+    Offer,
+    ReturnBuffer,
+    ServeFetch,
+    SessionOver,
+    TakePush,
+    TaskUnanswered,
+    ToAggregator,
+    ToController,
+    ToLearnerProxy,
+    ToModelStore,
+    ToScheduler,
+    UpdateHere,
+    Verdict,
+)
+from fedactors.errors import ActorError, ModelError, ProtocolError, StreamClosed, TransportError, UpdateRefused
+from fedactors.model import Buffer, Layout
+from fedactors.protocol import PushAnswer, PushOpening, Session, answer_push, receive_blob, send_blob
+from fedactors.protocol.wire import Cancel, Evaluated, Goodbye, GoodbyeReason, Hello, Task, TaskFailure
+from fedactors.runtime import Actor, ActorRef, Deferred, Outcome, handle
+from fedactors.selection.base import Candidate
+from fedactors.task import Refusal, TaskId, TaskKind
+from fedactors.transport import Stream
+
+log = structlog.get_logger("fedactors.learner_proxy")
+
+GOODBYE_S = 1.0
+"""How long a goodbye may take before the stream is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The actors that a proxy talks to."""
+
+    controller: ActorRef[ToController]
+    scheduler: ActorRef[ToScheduler]
+    aggregator: ActorRef[ToAggregator]
+    store: ActorRef[ToModelStore]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPolicy:
+    """What a proxy checks of weights that come in.
+
+    Attributes:
+        model_bytes_max: a larger model is refused before any memory is taken for it.
+        refuse_not_finite: refuse weights with NaN or an infinity.
+    """
+
+    model_bytes_max: int
+    refuse_not_finite: bool = True
+
+
+@dataclass(slots=True)
+class OpenTask:
+    """A task that the learner has not answered.
+
+    Attributes:
+        task: as it is sent.
+        layout: the global model's; None while there is none.
+        verdict: what the scheduler decided of the update, once it has.
+        delivered: an update is with the scheduler; a second copy of it, from a push that was tried again, is dropped.
+    """
+
+    task: Task
+    layout: Layout | None
+    delivered: bool = False
+    verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class LearnerProxy(Actor[ToLearnerProxy]):
+    """One learner, for as long as it takes part; a connection lost for less than the grace period is no departure."""
+
+    def __init__(self, hello: Hello, neighbours: Neighbours, policy: UploadPolicy, compute: Compute, lost_after_s: float) -> None:
+        self._learner = hello.learner
+        self._hello = hello
+        self._to = neighbours
+        self._policy = policy
+        self._compute = compute
+        self._lost_after_s = lost_after_s
+        self._session: Session | None = None
+        self._over: Deferred[None] | None = None
+        self._open: dict[TaskId, OpenTask] = {}
+        self._bytes_up = self._bytes_down = 0
+        self._departed = False
+
+    # ----------------------------------------------------------------------------------------------------------------- session
+
+    @handle
+    async def attach(self, message: Attach) -> Deferred[None]:
+        """Take over a session, send what the learner does not have, and read it to its end."""
+        resumed = self._session is not None
+        if resumed:
+            await self._leave_session(GoodbyeReason.DISPLACED, "the learner has opened another session")
+        self.cancel("grace")
+        self._session, self._over = message.session, self.reply_later()
+        self.run(self._read(message.session), then=Outcome.unwrap)
+        if not resumed:
+            hello = self._hello
+            candidate = Candidate(self._learner, hello.num_train_examples, frozenset(hello.tags))
+            self._to.controller.tell(LearnerJoined(candidate, hello.num_test_examples, self.ref))
+        for open_task in self._open.values():
+            if open_task.task.id not in message.tasks_held:
+                await self._send(open_task.task)
+        return self._over
+
+    async def _read(self, session: Session) -> SessionOver:
+        try:
+            while True:
+                match await session.receive():
+                    case Goodbye(reason, why):
+                        return SessionOver(session, reason is GoodbyeReason.LEFT, why or "said goodbye")
+                    case Evaluated() | TaskFailure() as message:
+                        await self.ref.send(Heard(message))
+        except (StreamClosed, ProtocolError) as error:
+            session.cut(str(error))
+            return SessionOver(session, False, str(error))
+
+    @handle
+    def session_over(self, message: SessionOver) -> None:
+        """A learner that said goodbye has left; one that did not gets time to come back."""
+        if message.session is not self._session:
+            return
+        self._close_session()
+        if message.left:
+            self._depart("left", message.why)
+        else:
+            silent_s = self.clock.now() - message.session.last_heard_s
+            self.after(max(self._lost_after_s - silent_s, 0.0), GraceOver(), key="grace")
+            log.info("learner_disconnected", learner=self._learner, why=message.why)
+
+    @handle
+    def grace_over(self, _: GraceOver) -> None:
+        """The learner did not come back in time."""
+        self._depart("lost", f"not heard of for {self._lost_after_s:g} s")
+
+    @handle
+    async def displace(self, _: Displace) -> None:
+        """Make room for a new connection of the same learner."""
+        await self._leave_session(GoodbyeReason.DISPLACED, "another process joined with the same identity")
+        self._depart("displaced", "another process joined with the same identity")
+
+    @handle
+    async def dismiss(self, _: Dismiss) -> None:
+        """The federation is done."""
+        await self._leave_session(GoodbyeReason.FINISHED, "the federation is done")
+        self.stop()
+
+    async def _leave_session(self, reason: GoodbyeReason, why: str) -> None:
+        if self._session is not None:
+            try:
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._session.goodbye(reason, why)
+            except (TimeoutError, StreamClosed):
+                self._session.cut(why)
+        self._close_session()
+
+    def _close_session(self) -> None:
+        if self._over is not None:
+            self._over.resolve(None)
+            self._over = None
+
+    def _depart(self, how: str, why: str) -> None:
+        if not self._departed:
+            self._departed = True
+            self._to.controller.tell(LearnerDeparted(self._learner, how, why, self.ref))
+        self.stop()
+
+    async def _send(self, message: Task | Cancel) -> None:
+        """Say something on the session; on a broken one it is said again when the learner is back."""
+        if self._session is not None:
+            try:
+                await self._session.send(message)
+            except StreamClosed:
+                log.debug("not_sent", learner=self._learner, message=type(message).__name__)
+
+    # ------------------------------------------------------------------------------------------------------------------- tasks
+
+    @handle
+    async def assign(self, message: AssignTask) -> None:
+        """Give the learner a task."""
+        self._open[message.task.id] = OpenTask(message.task, message.layout)
+        await self._send(message.task)
+
+    @handle
+    async def cancel_task(self, message: CancelTask) -> None:
+        """The answer is not wanted any more."""
+        if (open_task := self._open.pop(message.task, None)) is not None:
+            if not open_task.verdict.done():
+                open_task.verdict.set_result(Verdict(message.task, Refusal.LATE, "the round went on without this update"))
+            await self._send(Cancel(message.task))
+
+    @handle
+    def verdict(self, message: Verdict) -> None:
+        """The scheduler has decided; the upload that waits for it is answered."""
+        if (open_task := self._open.pop(message.task, None)) is not None and not open_task.verdict.done():
+            open_task.verdict.set_result(message)
+
+    @handle
+    def heard(self, message: Heard) -> None:
+        """An answer that needs no weights. One to a task that is not open any more is dropped: it comes after a cancel."""
+        answer = message.message
+        open_task = self._open.pop(answer.task, None)
+        if open_task is None:
+            log.info("stray_answer", learner=self._learner, task=answer.task)
+        elif isinstance(answer, TaskFailure):
+            self._unanswered(open_task.task, Refusal.LEARNER_FAILED, answer.why)
+        elif open_task.task.kind is not TaskKind.EVALUATE:
+            self._unanswered(open_task.task, Refusal.BAD_REPORT, f"an evaluation answers a task to {open_task.task.kind}")
+        elif (problem := answer.report.problem()) is not None:
+            self._unanswered(open_task.task, Refusal.BAD_REPORT, problem)
+        else:
+            self._to.scheduler.tell(EvaluationHere(answer.task, self._learner, answer.report))
+
+    def _unanswered(self, task: Task, reason: Refusal, why: str) -> None:
+        if task.kind is TaskKind.INITIALISE:
+            self._to.controller.tell(NotInitialised(self._learner, why))
+        else:
+            self._to.scheduler.tell(TaskUnanswered(task.id, self._learner, reason, why))
+
+    # --------------------------------------------------------------------------------------------------------------- transfers
+
+    @handle
+    def serve_fetch(self, message: ServeFetch) -> Deferred[None]:
+        """Send a version; other messages go on meanwhile."""
+        return self._transfer(self._fetch(message))
+
+    @handle
+    def take_push(self, message: TakePush) -> Deferred[None]:
+        """Receive weights; other messages go on meanwhile."""
+        return self._transfer(self._push(message.stream, message.opening))
+
+    def _transfer(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Run a transfer as a task of this actor. Whatever ends it early ends the stream, and is no failure of the actor."""
+        deferred: Deferred[None] = self.reply_later()
+
+        async def transfer() -> None:
+            try:
+                await work
+            except (TransportError, ProtocolError, ActorError) as error:
+                deferred.reject(error)
+            else:
+                deferred.resolve(None)
+
+        self.run(transfer())
+        return deferred
+
+    async def _fetch(self, message: ServeFetch) -> None:
+        blob = await self._to.store.ask(GetBlob(message.request.version))
+        layout_known = message.request.layout_digest == blob.layout.digest
+        self._bytes_down += await send_blob(message.stream, blob, layout_known=layout_known, offset=message.request.offset)
+        for open_task in list(self._open.values()):
+            if open_task.task.version == message.request.version:
+                self._to.scheduler.tell(Dispatched(open_task.task.id, self._learner))
+
+    async def _push(self, stream: Stream, opening: PushOpening) -> None:
+        try:
+            open_task, layout = self._expected(opening)
+            buffer = await self._receive(stream, layout)
+        except UpdateRefused as refusal:
+            self._refuse_push(opening, refusal)
+            await answer_push(stream, PushAnswer(False, refusal.reason, str(refusal)))
+            return
+        await answer_push(stream, await self._deliver(open_task, opening, layout, buffer))
+
+    def _expected(self, opening: PushOpening) -> tuple[OpenTask, Layout]:
+        """The task that a push answers, and the layout that it must have; everything is checked before any memory is taken."""
+        open_task = self._open.get(opening.task)
+        if open_task is None or open_task.task.kind is TaskKind.EVALUATE:
+            raise UpdateRefused(Refusal.UNKNOWN_TASK, f"{self._learner} has no open task {opening.task!r:.80} that weights answer")
+        if (problem := opening.report.problem()) is not None:
+            raise UpdateRefused(Refusal.BAD_REPORT, problem)
+        layout = open_task.layout or self._declared(opening)
+        if opening.layout_digest != layout.digest or opening.total_bytes != layout.nbytes:
+            raise UpdateRefused(Refusal.LAYOUT, "names, shapes or dtypes differ from the global model's")
+        return open_task, layout
+
+    def _declared(self, opening: PushOpening) -> Layout:
+        try:
+            layout = Layout.from_specs(opening.specs or ())
+        except ModelError as error:
+            raise UpdateRefused(Refusal.LAYOUT, str(error)) from error
+        if layout.nbytes > self._policy.model_bytes_max:
+            limit = f"limits.model_bytes_max = {self._policy.model_bytes_max:,}"
+            raise UpdateRefused(Refusal.LAYOUT, f"the model has {layout.nbytes:,} bytes, more than {limit}")
+        return layout
+
+    async def _receive(self, stream: Stream, layout: Layout) -> Buffer:
+        """The weights in a borrowed buffer; it is given back unless they came in whole and good."""
+        buffer = await self._to.aggregator.ask(BorrowBuffer(layout.nbytes))
+        try:
+            self._bytes_up += await receive_blob(stream, layout, buffer)
+            if self._policy.refuse_not_finite:
+                tensor = await self._compute.run(layout.nbytes, layout.first_not_finite, buffer)
+                if tensor is not None:
+                    raise UpdateRefused(Refusal.NOT_FINITE, f"tensor {tensor!r} holds NaN or an infinity")
+        except BaseException:
+            self._to.aggregator.tell(ReturnBuffer(buffer))
+            raise
+        return buffer
+
+    async def _deliver(self, open_task: OpenTask, opening: PushOpening, layout: Layout, buffer: Buffer) -> PushAnswer:
+        """Hand the weights on; the answer to the learner waits for what is decided of them."""
+        task = open_task.task
+        if open_task.verdict.done() or self._open.get(task.id) is not open_task:
+            self._to.aggregator.tell(ReturnBuffer(buffer))
+            verdict = await open_task.verdict
+        elif task.kind is TaskKind.INITIALISE:
+            del self._open[task.id]
+            await self._to.aggregator.ask(Initialise(self._learner, layout, buffer))
+            return PushAnswer(True, "", "")
+        elif open_task.delivered:
+            self._to.aggregator.tell(ReturnBuffer(buffer))
+            verdict = await asyncio.shield(open_task.verdict)
+        else:
+            open_task.delivered = True
+            self._to.aggregator.tell(Offer(task.id, self._learner, opening.report, buffer))
+            up, down, self._bytes_up, self._bytes_down = self._bytes_up, self._bytes_down, 0, 0
+            self._to.scheduler.tell(UpdateHere(task.id, self._learner, opening.report, up, down))
+            verdict = await asyncio.shield(open_task.verdict)
+        return PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why)
+
+    def _refuse_push(self, opening: PushOpening, refusal: UpdateRefused) -> None:
+        """A refused answer to an open task closes it; a stranger's changes nothing."""
+        if refusal.reason != Refusal.UNKNOWN_TASK and (open_task := self._open.pop(opening.task, None)) is not None:
+            self._unanswered(open_task.task, Refusal(refusal.reason), str(refusal))

@@ -1,0 +1,528 @@
+"""The whole dialogue of the actors, on one page.
+
+    Gateway ──spawns──▶ LearnerProxy ──LearnerJoined, LearnerDeparted──▶ Controller ──MemberJoined, MemberDeparted──▶ Scheduler
+    Scheduler ──AssignTask, CancelTask──▶ LearnerProxy ══ the wire ══▶ learner
+    LearnerProxy ──UpdateHere──▶ Scheduler          (what was reported)
+    LearnerProxy ──Offer──▶ Aggregator              (the tensors)
+    Scheduler ──FoldUpdate, DropUpdate, CombineRound──▶ Aggregator ──PutModel──▶ ModelStore
+    Aggregator ──Combined, NotCombined──▶ Scheduler ──RoundCommitted, RoundEnded──▶ Controller ──GrantRound, FinishUp──▶ Scheduler
+
+A class that derives from `Request[R]` is asked and answered with an R; the others are told.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
+from fedactors.protocol import EncodedBlob, FetchRequest, Hello, PushOpening, Session
+from fedactors.protocol.wire import Evaluated, Task, TaskFailure
+from fedactors.record import Event, EventKind, RoundRecord
+from fedactors.runtime import ActorRef, Request
+from fedactors.selection.base import Candidate
+from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
+from fedactors.transport import Address, Stream
+
+# ------------------------------------------------------------------------------------------------------------ to the Controller
+
+
+class Verb(enum.StrEnum):
+    """What a driver or an operator can order."""
+
+    START = "start"
+    """Take the initial weights from a learner, unless some were shipped, and begin to train."""
+    STOP = "stop"
+    """Combine what the open round has, evaluate, and end."""
+    ABORT = "abort"
+    """End now: the open round is dropped."""
+    PAUSE = "pause"
+    """Begin no further round."""
+    RESUME = "resume"
+    CLOSE = "close"
+    """The results are fetched: go down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Request[None]):
+    """An order of a driver or an operator. Rejected, with the reason, where it makes no sense now."""
+
+    verb: Verb
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus(Request[Mapping[str, Any]]):
+    """The state of the federation, in plain maps and numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsFrom(Request[tuple[Event, ...]]):
+    """Every event from this number on; answered when there is at least one, or with none once the federation is done."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """News for whoever watches."""
+
+    kind: EventKind
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GetAddresses(Request[tuple[Address, ...]]):
+    """Where learners can connect; answered when the gateway listens, Rejected where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The gateway takes connections at these addresses."""
+
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotListening:
+    """The gateway cannot listen; there is no federation without it."""
+
+    why: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerJoined:
+    """A learner is connected, or connected anew."""
+
+    candidate: Candidate
+    num_test_examples: int
+    proxy: ActorRef[ToLearnerProxy]
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerDeparted:
+    """A learner is gone. `proxy` tells it from a later connection of the same learner."""
+
+    learner: LearnerId
+    how: str
+    why: str
+    proxy: ActorRef[ToLearnerProxy]
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """The model store has version 0."""
+
+    source: str
+    model: GlobalModel
+
+
+@dataclass(frozen=True, slots=True)
+class NotInitialised:
+    """A learner that was asked for the initial weights gave none."""
+
+    learner: LearnerId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerReady:
+    """A scheduler, the first or a restarted one, waits for BeginTraining."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCommitted:
+    """A round produced a version."""
+
+    round: Round
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnded:
+    """Everything about a committed round is known."""
+
+    record: RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOver:
+    """The scheduler has ended, as it was told to, or because there is no going on."""
+
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DurationOver:
+    """The wall-clock stop condition: the controller tells itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTimeout:
+    """Too few learners joined in time: the controller tells itself."""
+
+
+ToController = (
+    Order
+    | GetStatus
+    | EventsFrom
+    | Publish
+    | GetAddresses
+    | Listening
+    | NotListening
+    | LearnerJoined
+    | LearnerDeparted
+    | Initialised
+    | NotInitialised
+    | SchedulerReady
+    | RoundCommitted
+    | RoundEnded
+    | TrainingOver
+    | DurationOver
+    | JoinTimeout
+)
+
+# ------------------------------------------------------------------------------------------------------------- to the Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTraining:
+    """There is a model: schedule from this version and round on."""
+
+    layout: Layout
+    version: Version
+    first_round: Round
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined:
+    """A learner can be given tasks, through its proxy."""
+
+    candidate: Candidate
+    proxy: ActorRef[ToLearnerProxy]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDeparted:
+    """A learner's open tasks will not be answered."""
+
+    learner: LearnerId
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRound:
+    """The next round may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishUp:
+    """Begin no further round, and end what is open."""
+
+    combine_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """A task, and the weights it refers to, have left for the learner."""
+
+    task: TaskId
+    learner: LearnerId
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateHere:
+    """An update is whole and well formed; its tensors are with the aggregator."""
+
+    task: TaskId
+    learner: LearnerId
+    report: TrainReport
+    bytes_up: int
+    bytes_down: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationHere:
+    """A learner has evaluated."""
+
+    task: TaskId
+    learner: LearnerId
+    report: EvaluationReport
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUnanswered:
+    """A learner that is still here did not answer a task, or its answer cannot be taken."""
+
+    task: TaskId
+    learner: LearnerId
+    reason: Refusal
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """The new version is kept."""
+
+    round: Round
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class NotCombined:
+    """The round could not be combined; the global model is unchanged."""
+
+    round: Round
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """A deadline of the protocol: the scheduler tells itself."""
+
+    key: str
+
+
+ToScheduler = (
+    BeginTraining
+    | MemberJoined
+    | MemberDeparted
+    | GrantRound
+    | FinishUp
+    | Dispatched
+    | UpdateHere
+    | EvaluationHere
+    | TaskUnanswered
+    | Combined
+    | NotCombined
+    | DeadlineReached
+)
+
+# ------------------------------------------------------------------------------------------------------------ to the Aggregator
+
+
+@dataclass(frozen=True, slots=True)
+class BorrowBuffer(Request[Buffer]):
+    """A buffer to receive one model into; answered when an upload slot is free. Given back by Offer, Initialise or ReturnBuffer."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnBuffer:
+    """The upload came to nothing."""
+
+    buffer: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Initialise(Request[None]):
+    """These weights become version 0; the controller is told Initialised. Rejected where there is a model already."""
+
+    source: str
+    layout: Layout
+    buffer: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The tensors of an update, until the scheduler says what becomes of them."""
+
+    task: TaskId
+    learner: LearnerId
+    report: TrainReport
+    buffer: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class FoldUpdate:
+    """Fold an offered update into the open round."""
+
+    task: TaskId
+    staleness: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropUpdate:
+    """An offered update does not count."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class CombineRound:
+    """Make a new version from what was folded since the last one; `reply_to` is told Combined or NotCombined."""
+
+    round: Round
+    reply_to: ActorRef[ToScheduler]
+
+
+@dataclass(frozen=True, slots=True)
+class DropRound:
+    """Forget what was folded since the last version."""
+
+
+ToAggregator = BorrowBuffer | ReturnBuffer | Initialise | Offer | FoldUpdate | DropUpdate | CombineRound | DropRound
+
+# ----------------------------------------------------------------------------------------------------------- to the ModelStore
+
+
+@dataclass(frozen=True, slots=True)
+class PutModel(Request[None]):
+    """Keep a version."""
+
+    model: GlobalModel
+
+
+@dataclass(frozen=True, slots=True)
+class GetModel(Request[GlobalModel]):
+    """A version, or the newest. Rejected where the store has none such."""
+
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetBlob(Request[EncodedBlob]):
+    """A version, or the newest, as frames to send: encoded once and shared by all who fetch it."""
+
+    version: Version | None = None
+
+
+ToModelStore = PutModel | GetModel | GetBlob
+
+# --------------------------------------------------------------------------------------------------------- to a LearnerProxy
+
+
+@dataclass(frozen=True, slots=True)
+class Attach(Request[None]):
+    """A session with the learner, the first or a resumed one; answered when it is over.
+
+    Attributes:
+        session: owned by the proxy from now on.
+        tasks_held: open tasks that the learner has and need not be sent again.
+    """
+
+    session: Session
+    tasks_held: frozenset[TaskId]
+
+
+@dataclass(frozen=True, slots=True)
+class Displace:
+    """Another connection with the same identity takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """The federation is done: say goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssignTask:
+    """Give the learner a task; `layout` is the global model's, None for the task that asks for the first weights."""
+
+    task: Task
+    layout: Layout | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTask:
+    """The answer to a task is not wanted any more."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an update."""
+
+    task: TaskId
+    refusal: Refusal | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServeFetch(Request[None]):
+    """The learner fetches a version on this stream; answered when it is done."""
+
+    stream: Stream
+    request: FetchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class TakePush(Request[None]):
+    """The learner pushes weights on this stream; answered when it is done."""
+
+    stream: Stream
+    opening: PushOpening
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The learner said something: the proxy's reader tells the proxy."""
+
+    message: Evaluated | TaskFailure
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """The session has ended: the proxy's reader tells the proxy.
+
+    Attributes:
+        session: which one.
+        left: the learner said goodbye.
+        why: for people to read.
+    """
+
+    session: Session
+    left: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraceOver:
+    """The learner did not come back in time: the proxy tells itself."""
+
+
+ToLearnerProxy = (
+    Attach | Displace | Dismiss | AssignTask | CancelTask | Verdict | ServeFetch | TakePush | Heard | SessionOver | GraceOver
+)
+
+# ------------------------------------------------------------------------------------------------------------- to the Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A learner may take part.
+
+    Attributes:
+        proxy: stands for it.
+        token: proves it on later streams.
+        resumed: an open session goes on.
+    """
+
+    proxy: ActorRef[ToLearnerProxy]
+    token: bytes
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admit(Request[Admission]):
+    """A learner wants to take part. Rejected, with what to tell it, where it may not."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class FindProxy(Request[ActorRef[ToLearnerProxy]]):
+    """The proxy of the learner with this token. Rejected where there is none."""
+
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DismissAll:
+    """The federation is done: every learner goes, none is admitted any more."""
+
+
+ToGateway = Admit | FindProxy | DismissAll

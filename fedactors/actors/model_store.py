@@ -1,0 +1,72 @@
+"""The actor that keeps every committed version, and hands each out as frames that are encoded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from typing_extensions import override
+
+from fedactors.actors.compute import Compute
+from fedactors.actors.messages import GetBlob, GetModel, PutModel, ToModelStore
+from fedactors.errors import NoSuchModel, Rejected
+from fedactors.model import GlobalModel, Version
+from fedactors.protocol import EncodedBlob, encode_blob
+from fedactors.runtime import Actor, handle
+from fedactors.storage.base import Storage
+
+BLOBS_KEPT = 2
+"""Encoded versions in memory: the newest, and the one before it for learners that are still at it."""
+
+
+class ModelStore(Actor[ToModelStore]):
+    """Fronts a storage backend. The backend outlives a restart of this actor."""
+
+    def __init__(self, storage: Storage, compute: Compute, chunk_bytes: int) -> None:
+        self._storage = storage
+        self._compute = compute
+        self._chunk_bytes = chunk_bytes
+        self._blobs: OrderedDict[Version, EncodedBlob] = OrderedDict()
+
+    @override
+    async def started(self) -> None:
+        await self._storage.open()
+
+    @override
+    async def stopped(self, reason: BaseException | None) -> None:
+        await self._storage.close()
+
+    @handle
+    async def put(self, message: PutModel) -> None:
+        """Keep a version."""
+        await self._storage.put(message.model)
+
+    @handle
+    async def get(self, message: GetModel) -> GlobalModel:
+        """A version as a model."""
+        return await self._find(message.version)
+
+    @handle
+    async def blob(self, message: GetBlob) -> EncodedBlob:
+        """A version as frames."""
+        blob = self._blobs.get(message.version) if message.version is not None else None
+        if blob is None:
+            model = await self._find(message.version)
+            blob = self._blobs.get(model.version) or await self._compute.run(model.layout.nbytes, self._encode, model)
+            self._blobs[model.version] = blob
+            while len(self._blobs) > BLOBS_KEPT:
+                self._blobs.popitem(last=False)
+        return blob
+
+    def _encode(self, model: GlobalModel) -> EncodedBlob:
+        return encode_blob(model.version, model.layout, model.buffer, self._chunk_bytes)
+
+    async def _find(self, version: Version | None) -> GlobalModel:
+        try:
+            if version is None:
+                versions = await self._storage.versions()
+                if not versions:
+                    raise NoSuchModel("there is no global model yet")
+                version = versions[-1]
+            return await self._storage.get(version)
+        except NoSuchModel as error:
+            raise Rejected(str(error)) from error

@@ -1,0 +1,312 @@
+"""The actor around a scheduling protocol: it tells the machine what happened and carries out what the machine commands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from typing_extensions import override
+
+from fedactors.actors.ledger import Ledger
+from fedactors.actors.messages import (
+    AssignTask,
+    BeginTraining,
+    CancelTask,
+    Combined,
+    CombineRound,
+    DeadlineReached,
+    Dispatched,
+    DropRound,
+    DropUpdate,
+    EvaluationHere,
+    FinishUp,
+    FoldUpdate,
+    GrantRound,
+    MemberDeparted,
+    MemberJoined,
+    NotCombined,
+    Publish,
+    RoundCommitted,
+    RoundEnded,
+    SchedulerReady,
+    TaskUnanswered,
+    ToAggregator,
+    ToController,
+    ToLearnerProxy,
+    ToScheduler,
+    TrainingOver,
+    UpdateHere,
+    Verdict,
+)
+from fedactors.model import Layout, LearnerId, Version
+from fedactors.protocol.wire import Task
+from fedactors.record import EventKind
+from fedactors.runtime import Actor, ActorRef, handle
+from fedactors.scheduling import base as on
+from fedactors.scheduling.base import Protocol, Schedule, Terms
+from fedactors.selection.base import Selection
+from fedactors.task import EvaluateParams, Refusal, Round, TaskId, TaskKind, TrainParams, TrainReport
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What is scheduled.
+
+    Attributes:
+        protocol: when learners train.
+        selection: who trains.
+        train: the hyper-parameters; round, version and seed are filled in for each task.
+        evaluate: likewise.
+        seed: the run's.
+        min_learners, evaluate_every, evaluate_timeout_s: see `Terms`.
+    """
+
+    protocol: Protocol
+    selection: Selection
+    train: TrainParams
+    evaluate: EvaluateParams
+    seed: int
+    min_learners: int = 1
+    evaluate_every: int = 1
+    evaluate_timeout_s: float | None = None
+
+
+@dataclass(slots=True)
+class OpenTask:
+    """A task that a learner has not answered yet.
+
+    Attributes:
+        round: that it belongs to.
+        report: of the update that waits for the machine's decision.
+    """
+
+    round: Round
+    report: TrainReport | None = None
+
+
+class Scheduler(Actor[ToScheduler]):
+    """Owns the protocol's state machine, the deadlines and the round records. It never sees a tensor."""
+
+    def __init__(
+        self, plan: TrainingPlan, tasks: Iterator[TaskId], aggregator: ActorRef[ToAggregator], controller: ActorRef[ToController]
+    ) -> None:
+        self._plan = plan
+        self._task_ids = tasks
+        self._aggregator = aggregator
+        self._controller = controller
+        self._ledger = Ledger()
+        self._schedule: Schedule | None = None
+        self._layout: Layout | None = None
+        self._version: Version = 0
+        self._members: dict[LearnerId, MemberJoined] = {}
+        self._open: dict[LearnerId, dict[TaskId, OpenTask]] = {}
+        self._troubles: dict[LearnerId, str] = {}
+
+    @override
+    def started(self) -> None:
+        self._controller.tell(SchedulerReady())
+
+    # ------------------------------------------------------------------------------------------- what happened, to the machine
+
+    @handle
+    def begin(self, message: BeginTraining) -> None:
+        """There is a model: make the machine, and tell it who is here."""
+        plan = self._plan
+        self._layout, self._version = message.layout, message.version
+        self._schedule = plan.protocol.schedule(
+            Terms(
+                selection=plan.selection,
+                seed=plan.seed,
+                tasks=self._task_ids,
+                min_learners=plan.min_learners,
+                evaluate_every=plan.evaluate_every,
+                evaluate_timeout_s=plan.evaluate_timeout_s,
+                version=message.version,
+                first_round=message.first_round,
+            )
+        )
+        for _, member in sorted(self._members.items()):
+            self._happened(on.Joined(member.candidate))
+
+    @handle
+    def joined(self, message: MemberJoined) -> None:
+        """A learner can be given tasks."""
+        self._members[message.candidate.learner] = message
+        self._happened(on.Joined(message.candidate))
+
+    @handle
+    def departed(self, message: MemberDeparted) -> None:
+        """A learner is gone, and its open tasks with it."""
+        if self._members.pop(message.learner, None) is not None:
+            self._open.pop(message.learner, None)
+            self._happened(on.Departed(message.learner))
+
+    @handle
+    def grant(self, message: GrantRound) -> None:
+        """The next round may begin."""
+        self._happened(on.Proceed())
+
+    @handle
+    def finish(self, message: FinishUp) -> None:
+        """No further round."""
+        if self._schedule is None:
+            self._controller.tell(TrainingOver())
+        self._happened(on.Finish(message.combine_open))
+
+    @handle
+    def dispatched(self, message: Dispatched) -> None:
+        """For the records alone."""
+        if (task := self._find(message.learner, message.task)) is not None:
+            self._ledger.dispatched(task.round, self.clock.now())
+
+    @handle
+    def update(self, message: UpdateHere) -> None:
+        """A well-formed update waits for the machine's decision."""
+        if (task := self._find(message.learner, message.task)) is not None:
+            task.report = message.report
+            self._ledger.reported(task.round, message.learner, message.report, message.bytes_up, message.bytes_down)
+        self._happened(on.UpdateArrived(message.task, message.learner))
+
+    @handle
+    def evaluation(self, message: EvaluationHere) -> None:
+        """A learner has evaluated."""
+        learner, report = message.learner, message.report
+        if (task := self._close(learner, message.task)) is not None:
+            self._ledger.evaluated(task.round, learner, report, self.clock.now())
+            body = {"round": task.round, "learner": learner, "num_examples": report.num_examples, "metrics": dict(report.metrics)}
+            self._controller.tell(Publish(EventKind.LEARNER_EVALUATED, body))
+        self._happened(on.EvaluationArrived(message.task, learner))
+
+    @handle
+    def unanswered(self, message: TaskUnanswered) -> None:
+        """A learner that is here did not answer."""
+        self._not_counted(message.task, message.learner, message.reason, message.why)
+        self._happened(on.TaskFailed(message.task, message.learner, message.reason))
+
+    @handle
+    def combined(self, message: Combined) -> None:
+        """The aggregator committed."""
+        self._ledger.committed(message.round, message.version, self.clock.now())
+        self._troubles.clear()
+        self._version = message.version
+        self._controller.tell(RoundCommitted(message.round, message.version))
+        self._happened(on.Committed(message.round, message.version))
+
+    @handle
+    def not_combined(self, message: NotCombined) -> None:
+        """The aggregator could not."""
+        self._troubles["combine"] = message.why
+        self._happened(on.CombineFailed(message.round))
+
+    @handle
+    def deadline(self, message: DeadlineReached) -> None:
+        """A deadline of the machine's."""
+        self._happened(on.DeadlinePassed(message.key))
+
+    # -------------------------------------------------------------------------------------- what the machine commands, carried out
+
+    def _happened(self, event: on.Event) -> None:
+        if self._schedule is not None:
+            for command in self._schedule.handle(event, self.clock.now()):
+                self._carry_out(command)
+
+    def _carry_out(self, command: on.Command) -> None:
+        match command:
+            case on.BeginRound():
+                self._begin_round(command)
+            case on.Train() | on.Evaluate():
+                self._assign(command)
+            case on.Cancel(task, learner):
+                self._close(learner, task)
+                self._tell(learner, CancelTask(task))
+            case on.Accept():
+                self._accept(command)
+            case on.Refuse():
+                self._refuse(command)
+            case on.Combine(round_):
+                self._aggregator.tell(CombineRound(round_, self.ref))
+            case on.AbandonRound(round_, why):
+                self._abandon(round_, why)
+            case on.EndRound(round_):
+                self._controller.tell(RoundEnded(self._ledger.end(round_)))
+            case on.SetDeadline(key, at_s):
+                self.after(max(at_s - self.clock.now(), 0.0), DeadlineReached(key), key=key)
+            case on.ClearDeadline(key):
+                self.cancel(key)
+            case on.Wait(why):
+                self._controller.tell(Publish(EventKind.WAITING, {"why": why}))
+            case on.GiveUp(why):
+                self._controller.tell(TrainingOver(failure=self._explain(why)))
+            case on.Finished():
+                self._controller.tell(TrainingOver())
+            case _:
+                assert_never(command)
+
+    def _begin_round(self, command: on.BeginRound) -> None:
+        self._ledger.begin(command.round, command.cohort, self.clock.now(), self.clock.time())
+        body = {"round": command.round, "version": self._version, "cohort": list(command.cohort)}
+        self._controller.tell(Publish(EventKind.ROUND_BEGAN, body))
+
+    def _assign(self, command: on.Train | on.Evaluate) -> None:
+        learner, round_, version = command.learner, command.round, command.version
+        params: TrainParams | EvaluateParams
+        if isinstance(command, on.Train):
+            kind, seed = TaskKind.TRAIN, task_seed(self._plan.seed, round_, learner)
+            params = replace(self._plan.train, round=round_, version=version, seed=seed)
+        else:
+            kind, params = TaskKind.EVALUATE, replace(self._plan.evaluate, round=round_, version=version)
+        self._open.setdefault(learner, {})[command.task] = OpenTask(round_)
+        self._members[learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
+
+    def _accept(self, command: on.Accept) -> None:
+        task = self._close(command.learner, command.task)
+        assert task is not None, "a protocol accepts only what it scheduled"
+        assert task.report is not None, "a protocol accepts only what arrived"
+        self._aggregator.tell(FoldUpdate(command.task, command.staleness))
+        self._tell(command.learner, Verdict(command.task, None, ""))
+        self._ledger.accepted(task.round, command.learner, command.staleness, self.clock.now())
+        body = {"round": task.round, "learner": command.learner, "staleness": command.staleness}
+        report = {"num_examples": task.report.num_examples, "metrics": dict(task.report.metrics)}
+        self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | report))
+
+    def _refuse(self, command: on.Refuse) -> None:
+        why = f"the update of task {command.task} was not taken: {command.reason.replace('_', ' ')}"
+        self._aggregator.tell(DropUpdate(command.task))
+        self._tell(command.learner, Verdict(command.task, command.reason, why))
+        self._not_counted(command.task, command.learner, command.reason, why)
+
+    def _abandon(self, round_: Round, why: str) -> None:
+        self._aggregator.tell(DropRound())
+        self._ledger.abandon(round_)
+        self._controller.tell(Publish(EventKind.ROUND_ABANDONED, {"round": round_, "why": self._explain(why)}))
+
+    # --------------------------------------------------------------------------------------------------------------------- books
+
+    def _find(self, learner: LearnerId, task: TaskId) -> OpenTask | None:
+        return self._open.get(learner, {}).get(task)
+
+    def _close(self, learner: LearnerId, task: TaskId) -> OpenTask | None:
+        return self._open.get(learner, {}).pop(task, None)
+
+    def _tell(self, learner: LearnerId, message: ToLearnerProxy) -> None:
+        if (member := self._members.get(learner)) is not None:
+            member.proxy.tell(message)
+
+    def _not_counted(self, task_id: TaskId, learner: LearnerId, reason: Refusal, why: str) -> None:
+        self._troubles[learner] = why
+        task = self._close(learner, task_id)
+        if task is not None:
+            self._ledger.refused(task.round, learner, f"{reason}: {why}")
+        body = {"round": 0 if task is None else task.round, "learner": learner, "reason": str(reason), "why": why}
+        self._controller.tell(Publish(EventKind.UPDATE_REFUSED, body))
+
+    def _explain(self, why: str) -> str:
+        return "; ".join([why, *(f"{source}: {trouble}" for source, trouble in sorted(self._troubles.items()))])
+
+
+def task_seed(seed: int, round_: Round, learner: LearnerId) -> int:
+    """The seed of a learner's training task, in [0, 2^31): a digest, so that neighbours in round or name have nothing in common."""
+    digest = hashlib.blake2b(f"{seed}:{round_}:{learner}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") >> 1
