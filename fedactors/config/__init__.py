@@ -1,0 +1,39 @@
+"""A federation's configuration: read, checked, and turned into plug-ins.
+
+tables      every key, its type and its default
+reading     from TOML, YAML or a mapping to a Config, and back
+wording     what is wrong with a value, in a user's words
+impossible  combinations that cannot work
+plugging    the plug-ins that a configuration names
+schema      the JSON schema of the file
+"""
+
+from fedactors.config.impossible import leaves_the_machine
+from fedactors.config.plugging import (
+    build_protocol,
+    build_rule,
+    build_selection,
+    build_storage,
+    build_transport,
+    load_entry,
+    stop_conditions,
+)
+from fedactors.config.reading import from_mapping, read, to_toml
+from fedactors.config.schema import json_schema
+from fedactors.config.tables import Config
+
+__all__ = [
+    "Config",
+    "build_protocol",
+    "build_rule",
+    "build_selection",
+    "build_storage",
+    "build_transport",
+    "from_mapping",
+    "json_schema",
+    "leaves_the_machine",
+    "load_entry",
+    "read",
+    "stop_conditions",
+    "to_toml",
+]

@@ -1,0 +1,91 @@
+"""Combinations that are well written and cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from ipaddress import ip_address
+
+from fedactors.config.plugging import Key, slots
+from fedactors.config.tables import Config, OpenTable
+from fedactors.errors import AddressError
+from fedactors.plugins import KINDS, as_written, did_you_mean, names
+from fedactors.transport.base import Address
+
+MISSPELT = 0.85
+"""A key of [train] or [evaluate] this near to a known one (difflib's ratio) is taken for a slip, not for a learner's option."""
+
+
+def problems(config: Config) -> Iterator[tuple[Key, str]]:
+    """Everything that keeps this configuration from running: (key, sentence with the remedy) pairs.
+
+    Raises:
+        ExtraMissing: a plug-in needs a package that is not installed.
+    """
+    yield from _store(config)
+    for slot in slots(config).values():
+        yield from slot.problems()
+    yield from _address(config)
+    yield from _numbers(config)
+    yield from _misspelt("train", config.train)
+    yield from _misspelt("evaluate", config.evaluate)
+
+
+def _store(config: Config) -> Iterator[tuple[Key, str]]:
+    if "://" not in config.store.url:
+        yield ("store", "url"), f"store.url = {as_written(config.store.url)} is not of the form scheme://place, as in memory://"
+
+
+def _address(config: Config) -> Iterator[tuple[Key, str]]:
+    key = ("controller", "address")
+    text = config.controller.address
+    if text is None:
+        return
+    try:
+        address = Address.parse(text)
+    except AddressError as error:
+        yield key, str(error)
+        return
+    known = names("fedactors.transport")
+    if address.scheme not in known:
+        kind = KINDS["fedactors.transport"]
+        yield key, f"no {kind} named {address.scheme!r}{did_you_mean(address.scheme, known)} (known: {', '.join(known)})"
+    elif leaves_the_machine(address) and not config.controller.insecure:
+        said = f"controller.address = {as_written(text)} can be reached from other machines, and TLS comes in a later version"
+        remedy = "listen on 127.0.0.1 or a Unix socket, or write insecure = true to run without encryption and passwords"
+        yield key, f"{said}: {remedy}"
+
+
+def leaves_the_machine(address: Address) -> bool:
+    """Whether other machines can reach an address: neither loopback, nor a Unix socket, nor within the process."""
+    if address.scheme == "memory" or address.place.startswith("/"):
+        return False
+    host = address.place.rpartition(":")[0].strip("[]")
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def _numbers(config: Config) -> Iterator[tuple[Key, str]]:
+    learners, liveness, metric = config.learners, config.liveness, config.stop.metric
+    if learners.min > learners.count:
+        yield ("learners", "min"), f"learners.min = {learners.min} is more than learners.count = {learners.count}"
+    if learners.count > config.limits.learners_max:
+        limit = f"limits.learners_max = {config.limits.learners_max}"
+        yield ("learners", "count"), f"learners.count = {learners.count} is more than {limit}; raise the limit"
+    if liveness.heartbeat_s * 2 > liveness.lost_after_s:
+        said = f"liveness.lost_after_s = {liveness.lost_after_s} is less than two heartbeats of {liveness.heartbeat_s} s"
+        yield ("liveness", "lost_after_s"), f"{said}: one late message would lose a learner"
+    if metric is not None and metric.target is None and metric.patience is None:
+        yield ("stop", "metric"), "stop.metric needs a target, a patience, or both"
+    if metric is not None and config.evaluate.every == 0:
+        yield ("evaluate", "every"), "evaluate.every = 0 means that nothing is evaluated, but stop.metric waits for a metric"
+
+
+def _misspelt(table: str, keys: OpenTable) -> Iterator[tuple[Key, str]]:
+    for option in keys.options:
+        near = get_close_matches(option, type(keys).model_fields, n=1, cutoff=MISSPELT)
+        if near:
+            said = f"[{table}] has no key {option!r}; did you mean {near[0]!r}?"
+            yield (table, option), f"{said} (an option for the learner's code needs a name less like it)"

@@ -1,0 +1,136 @@
+"""The plug-ins that a configuration names, built from its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fedactors import plugins
+from fedactors.config.tables import Config
+from fedactors.errors import ConfigError, ExtraMissing
+
+if TYPE_CHECKING:
+    from fedactors.aggregation.base import Rule
+    from fedactors.scheduling.base import Protocol
+    from fedactors.selection.base import Selection
+    from fedactors.stop import StopConditions
+    from fedactors.storage.base import Storage
+    from fedactors.transport.base import Transport
+
+Key: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place of the configuration that names a plug-in.
+
+    Attributes:
+        group: entry points that may stand here.
+        key: of the name.
+        name: as configured.
+        options: as configured.
+    """
+
+    group: str
+    key: Key
+    name: str
+    options: Mapping[str, Any]
+
+    def build(self) -> Any:
+        """The plug-in.
+
+        Raises:
+            ConfigError: as `plugins.build`.
+        """
+        return plugins.build(self.group, self.name, self.options)
+
+    def problems(self) -> Iterator[tuple[Key, str]]:
+        """What keeps this plug-in from being built: (key, in words) pairs.
+
+        Raises:
+            ExtraMissing: it needs a package that is not installed.
+        """
+        try:
+            plugin = plugins.load(self.group, self.name)
+        except ExtraMissing:
+            raise
+        except ConfigError as error:
+            yield self.key, str(error)
+            return
+        options = (self.key[0], "options")
+        wrong = [((*options, option or ""), said) for option, said in plugins.option_problems(plugin, self.name, self.options)]
+        yield from wrong
+        if not wrong:
+            try:
+                self.build()
+            except ConfigError as error:
+                yield options, str(error)
+
+
+def slots(config: Config) -> dict[str, Slot]:
+    """Every place that names a plug-in, by its table."""
+    protocol, selection, aggregation = config.protocol, config.selection, config.aggregation
+    scheme, _, place = config.store.url.partition("://")
+    store_options = {**config.store.options, "place": place} if place else config.store.options
+    return {
+        "protocol": Slot("fedactors.scheduling", ("protocol", "name"), protocol.name, protocol.options),
+        "selection": Slot("fedactors.selection", ("selection", "policy"), selection.policy, selection.options),
+        "aggregation": Slot("fedactors.aggregation", ("aggregation", "rule"), aggregation.rule, aggregation.options),
+        "store": Slot("fedactors.storage", ("store", "url"), scheme, store_options),
+    }
+
+
+def build_protocol(config: Config) -> Protocol:
+    """The scheduling protocol that [protocol] names."""
+    built: Protocol = slots(config)["protocol"].build()
+    return built
+
+
+def build_selection(config: Config) -> Selection:
+    """The selection policy that [selection] names."""
+    built: Selection = slots(config)["selection"].build()
+    return built
+
+
+def build_rule(config: Config) -> Rule:
+    """The aggregation rule that [aggregation] names."""
+    built: Rule = slots(config)["aggregation"].build()
+    return built
+
+
+def build_storage(config: Config) -> Storage:
+    """The model store that [store] names; not opened."""
+    built: Storage = slots(config)["store"].build()
+    return built
+
+
+def build_transport(scheme: str) -> Transport:
+    """The transport of an address's scheme.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    built: Transport = plugins.build("fedactors.transport", scheme, {})
+    return built
+
+
+def load_entry(config: Config) -> Any:
+    """What [learners] entry names: a Learner class, or a function that returns a learner.
+
+    Raises:
+        ConfigError: none is named, or it does not exist.
+        LearnerFailed: importing it raised.
+    """
+    if config.learners.entry is None:
+        raise ConfigError('no learner is named; write entry = "learner.py:MyLearner" in [learners]')
+    return plugins.load_learner(config.learners.entry, config.base_dir)
+
+
+def stop_conditions(config: Config) -> StopConditions:
+    """The stop conditions that [stop] holds."""
+    from fedactors.stop import MetricTarget, StopConditions
+
+    stop, metric = config.stop, config.stop.metric
+    target = None if metric is None else MetricTarget(**metric.model_dump())
+    return StopConditions(rounds=stop.rounds, duration_s=stop.duration_s, metric=target)

@@ -1,0 +1,192 @@
+"""From a file to a Config, or to one error that says where it is wrong and what to write instead."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+import yaml
+from pydantic import ValidationError
+
+from fedactors.config.impossible import problems
+from fedactors.config.plugging import Key
+from fedactors.config.tables import Config
+from fedactors.config.wording import in_words
+from fedactors.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a configuration was written down.
+
+    Attributes:
+        file: as the user calls it; None where the configuration is no file.
+        lines: each key's line in that file, from 1.
+        overrides: the keys that were set on the command line.
+    """
+
+    file: str | None = None
+    lines: Mapping[Key, int] = field(default_factory=dict)
+    overrides: Sequence[Key] = ()
+
+    def line(self, key: Key) -> int:
+        """The line of this key, or of the nearest table around it; 0 where there is none."""
+        return next((self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 0)
+
+    def overridden(self, key: Key) -> bool:
+        """Whether the command line set this key, or a table around it."""
+        return any(key[: len(override)] == override for override in self.overrides)
+
+    def place(self, key: Key) -> str:
+        """`federation.toml:7: `, `--set stop.rounds: `, or nothing."""
+        if self.overridden(key):
+            return f"--set {'.'.join(key)}: "
+        if self.file is None:
+            return ""
+        line = self.line(key)
+        return f"{self.file}:{line}: " if line else f"{self.file}: "
+
+
+def read(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a federation's configuration from TOML (or YAML, by the file's name) and build its plug-ins once.
+
+    Args:
+        path: the file; relative paths in it start at its directory.
+        overrides: `key.path=value`, the value in TOML; a bare word is a string.
+
+    Raises:
+        ConfigError: one line with the file and line (or the key), what is wrong and what to write instead.
+        ExtraMissing: a plug-in needs a package that is not installed.
+    """
+    path = Path(path)
+    text = _text(path)
+    given, lines = (_yaml if path.suffix in (".yaml", ".yml") else _toml)(text, str(path))
+    set_keys = [_override(given, override) for override in overrides]
+    base_dir = given.get("base_dir", ".")
+    if isinstance(base_dir, str):
+        given["base_dir"] = str((path.parent / base_dir).resolve())
+    return _config(given, Source(str(path), lines, set_keys))
+
+
+def from_mapping(given: Mapping[str, Any]) -> Config:
+    """The same from a mapping; relative paths start at the working directory unless it says `base_dir`.
+
+    Raises:
+        ConfigError: one line with the key, what is wrong and what to write instead.
+        ExtraMissing: a plug-in needs a package that is not installed.
+    """
+    return _config(dict(given), Source())
+
+
+def to_toml(config: Config) -> str:
+    """The configuration with nothing left open: a file that repeats the run from anywhere on this machine."""
+    document = tomlkit.document()
+    for key, value in config.model_dump(mode="json", exclude_none=True).items():
+        if value != {}:
+            document.add(key, tomlkit.item({k: v for k, v in value.items() if v != {}} if isinstance(value, dict) else value))
+    return tomlkit.dumps(document)
+
+
+def _config(given: dict[str, Any], source: Source) -> Config:
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as error:
+        wrong = in_words(error)
+    else:
+        wrong = list(problems(config))
+        if not wrong:
+            return config
+    wrong.sort(key=lambda problem: (source.overridden(problem[0]), source.line(problem[0])))
+    key, said = wrong[0]
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    raise ConfigError(f"{source.place(key)}{said}{more}")
+
+
+def _text(path: Path) -> str:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a directory; give the file in it, as in {path / 'federation.toml'}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {str(path)!r}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def _toml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
+    try:
+        return tomllib.loads(text), _toml_lines(text)
+    except tomllib.TOMLDecodeError as error:
+        said = re.fullmatch(r"(.*) \(at line (\d+), (column \d+)\)", str(error))
+        raise ConfigError(f"{file}:{said[2]}: {said[1]} ({said[3]})" if said else f"{file}: {error}") from error
+
+
+_TOML_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_TOML_KEY = rf"{_TOML_PART}(?:\s*\.\s*{_TOML_PART})*"
+_TOML_LINE = re.compile(rf"\s*(?:\[+\s*(?P<table>{_TOML_KEY})\s*\]|(?P<key>{_TOML_KEY})\s*=)")
+
+
+def _toml_lines(text: str) -> dict[Key, int]:
+    """Each key's line, found by its looks; the keys of an inline table are on their table's line."""
+    lines: dict[Key, int] = {}
+    table: Key = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _TOML_LINE.match(line)
+        if match is None:
+            continue
+        parts = tuple(part.strip("\"'") for part in re.findall(_TOML_PART, match["table"] or match["key"]))
+        if match["table"]:
+            table, parts = parts, ()
+        lines.setdefault((*table, *parts), number)
+    return lines
+
+
+def _yaml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
+    try:
+        given = yaml.safe_load(text)
+        lines = _yaml_lines(yaml.compose(text, Loader=yaml.SafeLoader), ())
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{file}{line}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from error
+    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+        raise ConfigError(f"{file}: a configuration is a mapping of words to values")
+    return given, lines
+
+
+def _yaml_lines(node: yaml.Node | None, prefix: Key) -> dict[Key, int]:
+    lines: dict[Key, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*prefix, str(key.value))
+            lines[path] = key.start_mark.line + 1
+            lines |= _yaml_lines(value, path)
+    return lines
+
+
+def _override(given: dict[str, Any], override: str) -> Key:
+    """Write one `key.path=value` into `given`, and return its key."""
+    path, separator, text = override.partition("=")
+    key = tuple(part.strip() for part in path.split("."))
+    if not separator or not all(key):
+        raise ConfigError(f"--set {override!r} is not of the form key.path=value, as in --set stop.rounds=3")
+    table = given
+    for depth, part in enumerate(key[:-1], 1):
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {'.'.join(key)}: {'.'.join(key[:depth])} is no table")
+    table[key[-1]] = _value(text.strip())
+    return key
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,85 @@
+"""The JSON schema of a federation's file, for editors: `python -m fedactors.config > schemas/federation.schema.json`.
+
+Descriptions are the documented attributes of the tables and of the built-in plug-ins. Only fedactors' own plug-ins are listed, so
+that the schema is the same wherever it is made; a stranger's plug-in is still accepted by `fedactors check`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from fedactors import plugins
+from fedactors.config import tables
+
+_NAMED = {
+    "ProtocolTable": ("name", "fedactors.scheduling"),
+    "SelectionTable": ("policy", "fedactors.selection"),
+    "AggregationTable": ("rule", "fedactors.aggregation"),
+}
+"""The tables that name a plug-in: in which key, and from which group."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of `federation.toml`."""
+    schema = tables.Config.model_json_schema(schema_generator=GenerateJsonSchema)
+    schema["required"] = []
+    definitions = schema["$defs"]
+    _describe(schema, tables.Config)
+    for name, definition in definitions.items():
+        model = getattr(tables, name, None)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            _describe(definition, model)
+    for name, (key, group) in _NAMED.items():
+        _list_plugins(definitions[name], key, group)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(schema)}
+
+
+def attribute_docs(documented: Any) -> dict[str, str]:
+    """The `Attributes:` section of a Google-style docstring, by attribute, each on one line."""
+    doc = inspect.cleandoc(documented.__doc__ or "")
+    section = re.search(r"^Attributes:\n((?:[ ]{4}.*\n?|\n)+)", doc, re.MULTILINE)
+    if section is None:
+        return {}
+    items = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1], re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in items}
+
+
+def _describe(schema: dict[str, Any], documented: Any) -> None:
+    schema["description"] = inspect.cleandoc(documented.__doc__ or "").partition("\n")[0]
+    for name, text in attribute_docs(documented).items():
+        if name in schema.get("properties", {}):
+            schema["properties"][name]["description"] = text
+
+
+def _list_plugins(table: dict[str, Any], key: str, group: str) -> None:
+    """Restrict the name to the built-ins, and the options to those of the plug-in that is named."""
+    builtin = sorted(point.name for point in entry_points(group=group) if point.value.startswith("fedactors."))
+    table["properties"][key]["enum"] = builtin
+    default = table["properties"][key]["default"]
+    table["allOf"] = [
+        {
+            "if": {"properties": {key: {"const": name}}, "required": [] if name == default else [key]},
+            "then": {"properties": {"options": _options_schema(plugins.load(group, name))}},
+        }
+        for name in builtin
+    ]
+
+
+def _options_schema(plugin: Any) -> dict[str, Any]:
+    schema = TypeAdapter(plugin).json_schema()
+    _describe(schema, plugin)
+    return {"additionalProperties": False, **schema}
+
+
+def _without_titles(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _without_titles(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}

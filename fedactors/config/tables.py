@@ -1,0 +1,299 @@
+"""The configuration's tables: every key that a federation's file may hold, with its default.
+
+    [controller] [learners]                      who there is, and where
+    [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
+    [train] [evaluate] [stop]                    what learners do, and until when
+    [liveness] [limits] [runtime]                the machinery
+
+Values are taken strictly: "3" is no number, and an unknown key is an error. A table's documented attributes are its keys.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+Options: TypeAlias = dict[str, JsonValue]
+
+LEARNERS_MAX = 10_000
+MODEL_BYTES_MAX = 16 * 1024**3
+MAILBOX_MESSAGES_MAX = 10_000
+UPLOADS_MAX = 4
+ROUNDS = 10
+"""How many rounds a federation runs whose configuration does not say when to stop."""
+
+
+def _without_none(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None}
+
+
+class Table(BaseModel):
+    """One table of the configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ControllerTable(Table):
+    """Where the controller listens.
+
+    Attributes:
+        address: scheme://place, as in grpc://127.0.0.1:4450 or grpc:///run/fed.sock. Without one, `fedactors up` takes a Unix
+            socket in a directory of its own, and `fedactors controller` takes grpc://127.0.0.1:4450.
+        insecure: allow an address that other machines can reach, although nothing is encrypted and nobody is authenticated.
+    """
+
+    address: str | None = None
+    insecure: bool = False
+
+
+class LearnersTable(Table):
+    """The learners, and the code that they run.
+
+    Attributes:
+        entry: file.py:object or package.module:object, a Learner class or a function that returns a learner. It may be left
+            out where learners are started elsewhere, each with its own `--entry`.
+        count: how many there are; `fedactors up` starts as many.
+        min: a round begins only while at least so many are here; all of them where it is not given.
+        join_timeout_s: how long the driver waits for `min` learners before it gives up.
+        options: for the learner's own code, as `context.options`.
+    """
+
+    entry: str | None = None
+    count: Count = 1
+    min: Count = Field(default_factory=lambda table: table["count"])
+    join_timeout_s: Positive = 60.0
+    options: Options = {}
+
+
+class ProtocolTable(Table):
+    """When learners train and when their updates are combined.
+
+    Attributes:
+        name: a scheduling protocol.
+        options: of this protocol.
+    """
+
+    name: str = "synchronous"
+    options: Options = {}
+
+
+class SelectionTable(Table):
+    """Who takes part in a round.
+
+    Attributes:
+        policy: a selection policy.
+        options: of this policy.
+    """
+
+    policy: str = "everyone"
+    options: Options = {}
+
+
+class AggregationTable(Table):
+    """How updates become a new global model.
+
+    Attributes:
+        rule: an aggregation rule.
+        weighting: what an update's share in the combination is proportional to.
+        deterministic: give the same bits whatever the order of arrival. On where a seed is given, off where it is drawn.
+        refuse_not_finite: refuse an update that holds NaN or an infinity.
+        options: of this rule.
+    """
+
+    rule: str = "fedavg"
+    weighting: Literal["examples", "batches", "participants"] = "examples"
+    deterministic: bool = False
+    refuse_not_finite: bool = True
+    options: Options = {}
+
+
+class StoreTable(Table):
+    """Where the global models live.
+
+    Attributes:
+        url: scheme://place; the scheme is the model store's name, a place is handed to it as its option `place`.
+        options: of this store.
+    """
+
+    url: str = "memory://"
+    options: Options = {}
+
+
+class OpenTable(Table):
+    """A table of which every key that is not known here is handed to the learner's code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys for the learner's code."""
+        return dict(self.__pydantic_extra__)
+
+
+class TrainTable(OpenTable):
+    """How learners train; any other key is handed to `Learner.train` as `params.options`.
+
+    Attributes:
+        epochs: passes over the local data in each round; may be fractional.
+        steps: batches to train on; takes the place of `epochs`.
+        batch_size: examples in a batch; without it, the learner's own choice.
+        learning_rate: without it, the learner's own choice.
+    """
+
+    epochs: Positive = 1.0
+    steps: Count | None = None
+    batch_size: Count | None = None
+    learning_rate: Positive | None = None
+
+
+class EvaluateTable(OpenTable):
+    """How learners evaluate; any other key is handed to `Learner.evaluate` as `params.options`.
+
+    Attributes:
+        every: evaluate the result of every k-th round, and of the last; 0: never.
+        timeout_s: how long an evaluation is waited for; without it, as long as its learner is here.
+    """
+
+    every: Annotated[int, Field(ge=0)] = 1
+    timeout_s: Positive | None = None
+
+
+class MetricTable(Table):
+    """Stop when a metric is good enough, or no longer gets better.
+
+    Attributes:
+        name: of the metric, as the learners' `evaluate` calls it.
+        target: stop at this value.
+        direction: whether more or less of it is better.
+        patience: stop after so many evaluated rounds in a row without a gain.
+        min_delta: a gain is more than this.
+    """
+
+    name: str
+    target: float | None = None
+    direction: Literal["max", "min"] = "max"
+    patience: Count | None = None
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class StopTable(Table):
+    """When the federation stops: at the first of these. Without any, after 10 rounds.
+
+    Attributes:
+        rounds: committed rounds.
+        duration_s: wall-clock time since training began.
+        metric: a metric's target, or its standstill.
+    """
+
+    rounds: Count | None = None
+    duration_s: Positive | None = None
+    metric: MetricTable | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stops(cls, given: Any) -> Any:
+        return given if not isinstance(given, dict) or any(given.values()) else {"rounds": ROUNDS, **_without_none(given)}
+
+
+class LivenessTable(Table):
+    """How a learner that has vanished is found out.
+
+    Attributes:
+        heartbeat_s: each side is heard at least so often.
+        lost_after_s: a learner not heard for so long is lost; at least two heartbeats.
+    """
+
+    heartbeat_s: Positive = 1.0
+    lost_after_s: Positive = 5.0
+
+
+class LimitsTable(Table):
+    """What is refused beyond.
+
+    Attributes:
+        learners_max: learners at the same time.
+        model_bytes_max: of one model.
+        mailbox_messages_max: waiting for one actor.
+        uploads_max: updates received at the same time; further learners wait for their turn.
+    """
+
+    learners_max: Count = LEARNERS_MAX
+    model_bytes_max: Count = MODEL_BYTES_MAX
+    mailbox_messages_max: Count = MAILBOX_MESSAGES_MAX
+    uploads_max: Count = UPLOADS_MAX
+
+
+class RuntimeTable(Table):
+    """How the processes run.
+
+    Attributes:
+        uvloop: use uvloop's event loop where it is installed.
+        malloc_tuning: let glibc keep freed memory for the next model (faster; up to 512 MiB stay with the process).
+    """
+
+    uvloop: bool = True
+    malloc_tuning: bool = True
+
+
+def _a_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError("names a directory: up to 64 letters, digits, '.', '_' and '-', the first a letter or a digit")
+    return name
+
+
+def _an_initial(initial: str) -> str:
+    if initial != "learner" and not (initial.startswith("file:") and initial.endswith(".safetensors")):
+        raise ValueError('must be "learner" or "file:PATH.safetensors"')
+    return initial
+
+
+class Config(Table):
+    """A federation's configuration.
+
+    Attributes:
+        name: of the federation; run directories begin with it.
+        seed: of everything random. Drawn where it is not given, and written into the run directory's config.toml.
+        initial: where version 0 comes from: "learner" (one of them, drawn by the seed) or "file:PATH.safetensors".
+        base_dir: where relative paths start; the configuration file's directory where it is not given.
+    """
+
+    name: Annotated[str, AfterValidator(_a_name)] = "federation"
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    initial: Annotated[str, AfterValidator(_an_initial)] = "learner"
+    base_dir: Annotated[Path, Field(strict=False)] = Field(default_factory=Path.cwd)
+    controller: ControllerTable = ControllerTable()
+    learners: LearnersTable = LearnersTable()
+    protocol: ProtocolTable = ProtocolTable()
+    selection: SelectionTable = SelectionTable()
+    aggregation: AggregationTable = AggregationTable()
+    store: StoreTable = StoreTable()
+    train: TrainTable = TrainTable()
+    evaluate: EvaluateTable = EvaluateTable()
+    stop: StopTable = StopTable()
+    liveness: LivenessTable = LivenessTable()
+    limits: LimitsTable = LimitsTable()
+    runtime: RuntimeTable = RuntimeTable()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle(cls, given: Any) -> Any:
+        """Draw a seed that nobody gave; be deterministic where somebody did, unless told otherwise."""
+        if not isinstance(given, dict):
+            return given
+        aggregation = given.get("aggregation", {})
+        if isinstance(aggregation, dict):
+            aggregation = {"deterministic": given.get("seed") is not None, **_without_none(aggregation)}
+        return {"seed": secrets.randbits(32), **_without_none(given), "aggregation": aggregation}
+
+    @property
+    def initial_file(self) -> Path | None:
+        """The safetensors file that version 0 is read from; None where a learner gives it."""
+        return None if self.initial == "learner" else self.base_dir / self.initial.removeprefix("file:")
