@@ -87,7 +87,14 @@ class CombineFailed:
 
 @dataclass(frozen=True, slots=True)
 class Proceed:
-    """The next round may begin, as soon as it can."""
+    """One more round may begin, as soon as it can.
+
+    Attributes:
+        last: it is known to be the last one, so that its result is evaluated whatever `Terms.evaluate_every` says. Where the end
+            is not known beforehand, Finish has the last result evaluated after its EndRound.
+    """
+
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,11 @@ class AbandonRound:
 
 @dataclass(frozen=True, slots=True)
 class EndRound:
-    """Nothing more will be heard of this committed round: every evaluation is in, failed or given up."""
+    """This committed round is over: every evaluation is in, failed or given up. Given exactly once for each.
+
+    A round that is not to be evaluated ends with its commit. If Finish then makes it the last one, its result is evaluated after
+    all; those evaluations come between EndRound and Finished.
+    """
 
     round: Round
 

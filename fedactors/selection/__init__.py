@@ -1,0 +1,12 @@
+"""Who takes part in a round: pure policies, one a file.
+
+    base      the interface: Candidate, Selection
+    everyone  every learner that is here
+    uniform   a fraction or a number of them, drawn without replacement
+
+A new policy is one file here and one entry point in the group `fedactors.selection`; `fedactors.testing.check_selection` tests it.
+"""
+
+from fedactors.selection.base import Candidate, Selection
+
+__all__ = ["Candidate", "Selection"]
