@@ -1,0 +1,210 @@
+"""What is known of a run from its events so far, and which of them deserve a line; pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedactors.model import LearnerId, Version
+from fedactors.observe.figures import counted, duration, metrics, size
+from fedactors.record import Event, EventKind, RoundRecord
+from fedactors.task import Metrics, Round
+
+
+class State(enum.StrEnum):
+    """What a learner is doing."""
+
+    WAITING = "waiting"
+    TRAINING = "training"
+    UPLOADED = "uploaded"
+    EVALUATING = "evaluating"
+    EVALUATED = "evaluated"
+    REFUSED = "refused"
+    FAILED = "failed"
+    LEFT = "left"
+    LOST = "lost"
+    DISPLACED = "displaced"
+
+
+TROUBLED = frozenset({State.REFUSED, State.FAILED, State.LOST, State.DISPLACED})
+GONE = frozenset({State.LEFT, State.LOST, State.DISPLACED})
+
+
+class Weight(enum.Enum):
+    """How much a line matters."""
+
+    DETAIL = enum.auto()
+    """A live display shows it in its picture instead."""
+    ROUND = enum.auto()
+    WARNING = enum.auto()
+    FAILURE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line to show."""
+
+    weight: Weight
+    text: str
+
+
+@dataclass(slots=True)
+class Row:
+    """One learner, as far as is known.
+
+    Attributes:
+        state: what it is doing.
+        examples: of its last training; before it, what it declared.
+        metrics: it reported last.
+        train_s: from the beginning of its last round until its update was accepted, seconds.
+        bytes_up: received from it so far.
+        bytes_down: sent to it so far.
+    """
+
+    state: State = State.WAITING
+    examples: int = 0
+    metrics: Metrics = field(default_factory=dict)
+    train_s: float | None = None
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(slots=True)
+class OpenRound:
+    """A round that has begun and not ended."""
+
+    began_s: float
+    cohort: tuple[LearnerId, ...]
+    accepted: int = 0
+
+
+@dataclass(slots=True)
+class Board:
+    """The state of a run, updated by its events.
+
+    Attributes:
+        rounds_total: how many rounds there shall be; None where that is open.
+        evaluate_every: as configured; tells whether a commit is followed by an evaluation.
+        round: the last that began.
+        rounds_ended: so far.
+        version: the last committed.
+        metrics: of the last round that was evaluated.
+        note: what the run as a whole is doing, where that is not a round.
+        learners: by id, in order of their coming.
+    """
+
+    rounds_total: int | None = None
+    evaluate_every: int = 1
+    round: Round = 0
+    rounds_ended: int = 0
+    version: Version = 0
+    metrics: Metrics = field(default_factory=dict)
+    note: str = "starting"
+    learners: dict[LearnerId, Row] = field(default_factory=dict)
+    _open: dict[Round, OpenRound] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> list[Line]:
+        """Take in an event; the lines that it deserves."""
+        take = getattr(self, f"_on_{event.kind}")
+        line: Line | None = take(event.unix_time_s, event.body)
+        return [] if line is None else [line]
+
+    def _row(self, learner: LearnerId) -> Row:
+        return self.learners.setdefault(learner, Row())
+
+    def _of_rounds(self, round_: Round) -> str:
+        return f"round {round_}" if self.rounds_total is None else f"round {round_}/{self.rounds_total}"
+
+    def _on_waiting(self, _at_s: float, body: Any) -> Line:
+        self.note = f"waiting: {body['why']}"
+        return Line(Weight.DETAIL, self.note)
+
+    def _on_learner_joined(self, _at_s: float, body: Any) -> Line:
+        row = self._row(body["learner"])
+        row.state, row.examples = State.WAITING, body["num_train_examples"]
+        came = "is back" if body["resumed"] else "joined"
+        data = f"{counted(body['num_train_examples'], 'training example')}, {counted(body['num_test_examples'], 'test example')}"
+        return Line(Weight.DETAIL, f"learner {body['learner']} {came}  ({data})")
+
+    def _on_learner_departed(self, _at_s: float, body: Any) -> Line:
+        state = State(body["how"])
+        self._row(body["learner"]).state = state
+        why = f": {body['why']}" if body["why"] else ""
+        if state is State.LEFT:
+            return Line(Weight.DETAIL, f"learner {body['learner']} left{why}")
+        return Line(Weight.WARNING, f"learner {body['learner']} is {state}{why}")
+
+    def _on_initialised(self, _at_s: float, body: Any) -> Line:
+        self.note = "initialised"
+        source = "the file" if body["source"] == "shipped" else f"learner {body['source']}"
+        model = f"{counted(body['num_parameters'], 'parameter')}, {size(body['bytes'])}"
+        return Line(Weight.DETAIL, f"version 0 is from {source}  ({model})")
+
+    def _on_round_began(self, at_s: float, body: Any) -> None:
+        self.note, self.round = "", body["round"]
+        self._open[body["round"]] = OpenRound(at_s, tuple(body["cohort"]))
+        for learner, row in self.learners.items():
+            if row.state not in GONE:
+                row.state = State.TRAINING if learner in body["cohort"] else State.WAITING
+
+    def _on_update_accepted(self, at_s: float, body: Any) -> None:
+        row = self._row(body["learner"])
+        row.state, row.examples, row.metrics = State.UPLOADED, body["num_examples"], body["metrics"] or row.metrics
+        open_round = self._open.get(body["round"])
+        if open_round is not None:
+            open_round.accepted += 1
+            row.train_s = at_s - open_round.began_s
+
+    def _on_update_refused(self, _at_s: float, body: Any) -> Line:
+        failed = body["reason"] == "learner_failed"
+        row = self._row(body["learner"])
+        if row.state not in GONE:
+            row.state = State.FAILED if failed else State.REFUSED
+        what = "failed" if failed else f"'s update was refused ({body['reason']})"
+        separator = " " if failed else ""
+        return Line(Weight.WARNING, f"round {body['round']}: learner {body['learner']}{separator}{what}: {body['why']}")
+
+    def _on_round_committed(self, _at_s: float, body: Any) -> None:
+        self.version = body["version"]
+        last = body["round"] == self.rounds_total
+        if self.evaluate_every and (last or body["round"] % self.evaluate_every == 0):
+            for row in self.learners.values():
+                row.state = State.EVALUATING if row.state is State.UPLOADED else row.state
+
+    def _on_learner_evaluated(self, _at_s: float, body: Any) -> None:
+        row = self._row(body["learner"])
+        row.metrics = body["metrics"]
+        if row.state is State.EVALUATING:  # it may be training again already
+            row.state = State.EVALUATED
+
+    def _on_round_ended(self, _at_s: float, body: Any) -> Line:
+        record = RoundRecord.from_map(body["record"])
+        self.rounds_ended += 1
+        self.metrics = record.metrics or self.metrics
+        for learner, part in record.learners.items():
+            row = self._row(learner)
+            row.bytes_up, row.bytes_down = row.bytes_up + part.bytes_up, row.bytes_down + part.bytes_down
+        open_round = self._open.pop(record.round, None)
+        accepted = open_round.accepted if open_round else sum(part.refused is None for part in record.learners.values())
+        parts = [f"{self._of_rounds(record.round)} version {record.version}", metrics(record.metrics)]
+        parts += [duration(record.duration_s), f"{accepted}/{len(record.cohort)} learners"]
+        return Line(Weight.ROUND, "  ".join(part for part in parts if part))
+
+    def _on_round_abandoned(self, _at_s: float, body: Any) -> Line:
+        self._open.pop(body["round"], None)
+        return Line(Weight.WARNING, f"round {body['round']} was abandoned: {body['why']}")
+
+    def _on_actor_failed(self, _at_s: float, body: Any) -> Line:
+        return Line(Weight.WARNING, f"{body['actor']} failed: {body['why']}")
+
+    def _on_stopping(self, _at_s: float, body: Any) -> Line:
+        self.note = f"stopping: {body['why']}"
+        return Line(Weight.DETAIL, self.note)
+
+    def _on_finished(self, _at_s: float, body: Any) -> Line:
+        self.note = f"{'failed' if body['failed'] else 'finished'}: {body['stop_reason']}"
+        return Line(Weight.FAILURE if body["failed"] else Weight.DETAIL, self.note)
+
+
+assert all(hasattr(Board, f"_on_{kind}") for kind in EventKind)
