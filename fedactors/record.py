@@ -201,3 +201,28 @@ class Results:
             "rounds": [record.to_map() for record in self.rounds],
             "final": None if self.final is None else asdict(self.final),
         }
+
+
+class History:
+    """Gathers what the events of a run tell, one at a time and in order, into its results."""
+
+    def __init__(self) -> None:
+        self.rounds: list[RoundRecord] = []
+        self.metrics: Metrics = {}
+        self.stop_reason = ""
+        self.failed = False
+        self.finished = False
+
+    def take(self, event: Event) -> None:
+        """One more event."""
+        if event.kind is EventKind.ROUND_ENDED:
+            record = RoundRecord.from_map(event.body["record"])
+            self.rounds.append(record)
+            self.metrics = record.metrics or self.metrics
+        elif event.kind is EventKind.FINISHED:
+            self.finished = True
+            self.stop_reason, self.failed = event.body["stop_reason"], event.body["failed"]
+
+    def results(self, name: str, seed: int, final: FinalModel | None) -> Results:
+        """The whole run, once it is finished."""
+        return Results(name, seed, self.stop_reason, self.failed, tuple(self.rounds), final)

@@ -160,8 +160,13 @@ class DurationOver:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinTimeout:
-    """Too few learners joined in time: the controller tells itself."""
+class TooFewLearners:
+    """Too few learners were here for too long: the controller tells itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LingerOver:
+    """Nobody came for the results: the controller tells itself."""
 
 
 ToController = (
@@ -181,7 +186,8 @@ ToController = (
     | RoundEnded
     | TrainingOver
     | DurationOver
-    | JoinTimeout
+    | TooFewLearners
+    | LingerOver
 )
 
 # ------------------------------------------------------------------------------------------------------------- to the Scheduler

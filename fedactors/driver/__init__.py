@@ -1,0 +1,8 @@
+"""Starting, watching and ending federations from outside, and what is saved of them.
+
+driver         the session with a controller, here or anywhere
+run_directory  what a run leaves on disk
+up             a whole federation in one command
+processes      learners as child processes
+serve          a controller on its own
+"""

@@ -1,0 +1,419 @@
+"""The actor that leads a federation through its life: who is a member, when it begins, when it ends, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import structlog
+from typing_extensions import override
+
+from fedactors.actors.aggregator import AggregationPlan, Aggregator
+from fedactors.actors.compute import Compute
+from fedactors.actors.gateway import Gateway, Place, SessionTerms
+from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
+from fedactors.actors.life import Life, Phase
+from fedactors.actors.messages import (
+    AssignTask,
+    BeginTraining,
+    DismissAll,
+    DurationOver,
+    EventsFrom,
+    FinishUp,
+    GetAddresses,
+    GetStatus,
+    GrantRound,
+    Initialised,
+    LearnerDeparted,
+    LearnerJoined,
+    LingerOver,
+    Listening,
+    MemberDeparted,
+    MemberJoined,
+    NotInitialised,
+    NotListening,
+    Order,
+    Publish,
+    RoundCommitted,
+    RoundEnded,
+    SchedulerReady,
+    ToController,
+    ToGateway,
+    TooFewLearners,
+    ToScheduler,
+    TrainingOver,
+    Verb,
+)
+from fedactors.actors.model_store import ModelStore
+from fedactors.actors.scheduler import Scheduler, TrainingPlan
+from fedactors.errors import Rejected
+from fedactors.model import LearnerId
+from fedactors.protocol.wire import Task
+from fedactors.record import Event, EventKind
+from fedactors.runtime import Actor, ActorRef, Deferred, Strategy, Supervision, handle
+from fedactors.storage.base import Storage
+from fedactors.task import TaskKind
+from fedactors.transport import Address
+
+log = structlog.get_logger("fedactors.controller")
+
+EVENTS_PER_ANSWER_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """Everything a federation is built from.
+
+    Attributes:
+        name: the federation's.
+        places: where to listen.
+        storage: where models live.
+        aggregation: how updates are combined.
+        training: what is scheduled.
+        terms: what learners are told.
+        uploads: what is checked of weights.
+        compute: where heavy arithmetic runs.
+        join_timeout_s: how long a federation with too few learners waits for more, seconds.
+        linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
+    """
+
+    name: str
+    places: Sequence[Place]
+    storage: Storage
+    aggregation: AggregationPlan
+    training: TrainingPlan
+    terms: SessionTerms
+    uploads: UploadPolicy
+    compute: Compute
+    join_timeout_s: float = 60.0
+    linger_s: float = 600.0
+
+
+class Controller(Actor[ToController]):
+    """Owns membership and the life cycle. Parent of the other actors.
+
+    They are started in the order store, aggregator, scheduler, gateway, and one that fails is restarted together with those
+    behind it: a new scheduler begins the open round again, and a new gateway has the learners come back to it.
+    """
+
+    supervision: ClassVar[Supervision] = Supervision(strategy=Strategy.REST_FOR_ONE)
+
+    def __init__(self, blueprint: Blueprint, life: Life) -> None:
+        self._plan = blueprint
+        self._life = life
+        self._members: dict[LearnerId, LearnerJoined] = {}
+        self._drawn: LearnerId | None = None
+        self._declined: dict[LearnerId, str] = {}
+        self._grant_owed = False
+        self._worried = False
+        self._addresses: tuple[Address, ...] = ()
+        self._not_listening: Exception | None = None
+        self._address_askers: list[Deferred[tuple[Address, ...]]] = []
+        self._watchers: list[Deferred[tuple[Event, ...]]] = []
+        self._scheduler: ActorRef[ToScheduler]
+        self._gateway: ActorRef[ToGateway]
+
+    @override
+    def started(self) -> None:
+        plan, life = self._plan, self._life
+        store = self.spawn(partial(ModelStore, plan.storage, plan.compute, plan.terms.chunk_bytes), name="store")
+        aggregator = self.spawn(partial(Aggregator, plan.aggregation, store, self.ref, plan.compute), name="aggregator")
+        self._scheduler = self.spawn(partial(Scheduler, plan.training, life.tasks, aggregator, self.ref), name="scheduler")
+        neighbours = Neighbours(self.ref, self._scheduler, aggregator, store)
+        self._gateway = self.spawn(
+            partial(Gateway, plan.places, plan.terms, neighbours, plan.uploads, plan.compute), name="gateway"
+        )
+
+    # ------------------------------------------------------------------------------------------------------------- life cycle
+
+    @handle
+    def order(self, message: Order) -> None:
+        """Do what a driver or an operator says."""
+        log.info("order", verb=message.verb, why=message.why)
+        match message.verb:
+            case Verb.START:
+                self._start()
+            case Verb.STOP:
+                self._end(message.why or "stopped by the operator")
+            case Verb.ABORT:
+                self._done(message.why or "aborted by the operator", failed=True)
+            case Verb.PAUSE:
+                self._life.paused = True
+            case Verb.RESUME:
+                self._resume()
+            case Verb.CLOSE:
+                self._done(message.why or "closed by the operator", failed=False)
+                self.stop()
+
+    def _start(self) -> None:
+        if self._life.phase is not Phase.WAITING:
+            raise Rejected(f"the federation was started already; it is {self._life.phase}")
+        self._life.phase = Phase.INITIALISING
+        if self._life.layout is not None:
+            self._begin_training()
+        self._watch_numbers()
+
+    def _resume(self) -> None:
+        self._life.paused = False
+        if self._grant_owed:
+            self._grant()
+
+    def _begin_training(self) -> None:
+        life = self._life
+        assert life.layout is not None, "training begins with a model"
+        assert life.version is not None, "a model has a version"
+        life.phase, life.began_s = Phase.TRAINING, self.clock.now()
+        if (duration_s := life.conditions.duration_s) is not None:
+            self.after(duration_s, DurationOver(), key="duration")
+        self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
+        self._grant()
+
+    def _grant(self) -> None:
+        self._grant_owed = self._life.paused
+        if not self._life.paused and self._life.phase is Phase.TRAINING:
+            self._scheduler.tell(GrantRound())
+
+    def _end(self, why: str) -> None:
+        """Let the open round come to its end; at once where none was begun."""
+        life = self._life
+        if life.phase is Phase.TRAINING:
+            life.phase, life.stop_reason = Phase.FINISHING, why
+            self._publish(EventKind.STOPPING, why=why)
+            self._scheduler.tell(FinishUp(combine_open=True))
+        elif life.phase is not Phase.FINISHING:
+            self._done(why, failed=False)
+
+    def _done(self, why: str, *, failed: bool) -> None:
+        life = self._life
+        if life.phase is Phase.DONE:
+            return
+        life.phase, life.stop_reason, life.failed = Phase.DONE, why, failed
+        self._publish(EventKind.FINISHED, stop_reason=why, version=life.version, failed=failed)
+        for watcher in self._watchers:
+            watcher.resolve(())
+        self._gateway.tell(DismissAll())
+        for key in ("duration", "too few"):
+            self.cancel(key)
+        self.after(self._plan.linger_s, LingerOver())
+
+    @handle
+    def duration_over(self, _: DurationOver) -> None:
+        """The wall-clock stop condition is met."""
+        self._end(f"{self._life.conditions.duration_s:g} s have passed")
+
+    @handle
+    def linger_over(self, _: LingerOver) -> None:
+        """Nobody closed a federation that is done."""
+        self.stop()
+
+    # ---------------------------------------------------------------------------------------------------------------- progress
+
+    @handle
+    def scheduler_ready(self, _: SchedulerReady) -> None:
+        """A restarted scheduler goes on where the last commit left the federation."""
+        life = self._life
+        if life.phase in {Phase.TRAINING, Phase.FINISHING}:
+            assert life.layout is not None, "training begins with a model"
+            assert life.version is not None, "a model has a version"
+            self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
+            if life.phase is Phase.TRAINING:
+                self._grant()
+            else:
+                self._scheduler.tell(FinishUp(combine_open=True))
+
+    @handle
+    def initialised(self, message: Initialised) -> None:
+        """There is a version 0."""
+        life, layout = self._life, message.model.layout
+        life.layout, life.version = layout, message.model.version
+        self._publish(EventKind.INITIALISED, source=message.source, num_parameters=layout.num_parameters, bytes=layout.nbytes)
+        if life.phase is Phase.INITIALISING:
+            self._begin_training()
+
+    @handle
+    def round_committed(self, message: RoundCommitted) -> None:
+        """A new version; the next round may overlap the evaluation of this one unless a stop condition waits for it."""
+        life = self._life
+        life.version, life.next_round = message.version, message.round + 1
+        self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version)
+        if (why := life.stop.after_commit(message.round)) is not None:
+            self._end(why)
+        elif not life.conditions.needs_evaluation:
+            self._grant()
+
+    @handle
+    def round_ended(self, message: RoundEnded) -> None:
+        """A round's record is complete."""
+        life = self._life
+        self._publish(EventKind.ROUND_ENDED, record=message.record.to_map())
+        if life.phase is Phase.TRAINING:
+            if (why := life.stop.after_evaluation(message.record)) is not None:
+                self._end(why)
+            elif life.conditions.needs_evaluation:
+                self._grant()
+
+    @handle
+    def training_over(self, message: TrainingOver) -> None:
+        """The scheduler has ended."""
+        failed = message.failure is not None
+        self._done(message.failure or self._life.stop_reason or "done", failed=failed)
+
+    # -------------------------------------------------------------------------------------------------------------- membership
+
+    @handle
+    def learner_joined(self, message: LearnerJoined) -> None:
+        """A learner is here; a former connection of it is not any more."""
+        learner = message.candidate.learner
+        if (former := self._members.get(learner)) is not None:
+            self.learner_departed(LearnerDeparted(learner, "displaced", "it joined anew", former.proxy))
+        self._members[learner] = message
+        self._publish(
+            EventKind.LEARNER_JOINED,
+            learner=learner,
+            num_train_examples=message.candidate.num_examples,
+            num_test_examples=message.num_test_examples,
+            tags=sorted(message.candidate.tags),
+        )
+        self._scheduler.tell(MemberJoined(message.candidate, message.proxy))
+        self._watch_numbers()
+
+    @handle
+    def learner_departed(self, message: LearnerDeparted) -> None:
+        """A learner is gone, unless a later connection of it is here."""
+        member = self._members.get(message.learner)
+        if member is None or member.proxy is not message.proxy:
+            return
+        del self._members[message.learner]
+        self._publish(EventKind.LEARNER_DEPARTED, learner=message.learner, how=message.how, why=message.why)
+        self._scheduler.tell(MemberDeparted(message.learner))
+        if self._drawn == message.learner:
+            self._drawn = None
+        self._watch_numbers()
+
+    def _watch_numbers(self) -> None:
+        """Draw the learner that gives the initial weights once enough are here; begin to worry where too few are."""
+        enough = len(self._members) >= self._needed
+        if self._life.running and not enough:
+            if not self._worried:
+                self.after(self._plan.join_timeout_s, TooFewLearners(), key="too few")
+            self._worried = True
+        else:
+            self.cancel("too few")
+            self._worried = False
+        if self._life.phase is Phase.INITIALISING and enough and self._drawn is None:
+            self._draw()
+
+    @property
+    def _needed(self) -> int:
+        return self._plan.training.min_learners if self._life.next_round == 1 else 1
+
+    @handle
+    def too_few(self, _: TooFewLearners) -> None:
+        """Nobody came in time."""
+        number, needed = len(self._members), self._needed
+        waited = f"{self._plan.join_timeout_s:g} s"
+        self._done(f"{number} of at least {needed} learners were here for {waited} (learners.join_timeout_s)", failed=True)
+
+    def _draw(self) -> None:
+        """Ask a learner, drawn at random but alike whenever the run is repeated, for the weights it starts from."""
+        willing = sorted(self._members.keys() - self._declined.keys())
+        if not willing:
+            troubles = "; ".join(f"{learner}: {why}" for learner, why in sorted(self._declined.items()))
+            self._done(f"no learner gave initial weights: {troubles}", failed=True)
+            return
+        rng = np.random.default_rng([self._plan.training.seed, len(self._declined)])
+        self._drawn = willing[int(rng.integers(len(willing)))]
+        self._members[self._drawn].proxy.tell(AssignTask(Task(next(self._life.tasks), TaskKind.INITIALISE, None), None))
+
+    @handle
+    def not_initialised(self, message: NotInitialised) -> None:
+        """Ask another one."""
+        if message.learner == self._drawn:
+            self._declined[message.learner] = message.why
+            self._drawn = None
+            self._watch_numbers()
+
+    # -------------------------------------------------------------------------------------------------------------------- news
+
+    @handle
+    def publish(self, message: Publish) -> None:
+        """News of another actor."""
+        self._publish(message.kind, **message.body)
+
+    def _publish(self, kind: EventKind, **body: Any) -> None:
+        life = self._life
+        if life.phase is Phase.DONE and kind is not EventKind.FINISHED:
+            return  # `finished` is the last event of every federation
+        life.publish(self.clock.time(), kind, body)
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher.resolve((life.events[-1],))
+
+    @handle
+    def events_from(self, message: EventsFrom) -> tuple[Event, ...] | Deferred[tuple[Event, ...]]:
+        """The events from a number on, now or when there is one."""
+        news = self._life.events[message.number : message.number + EVENTS_PER_ANSWER_MAX]
+        if news or self._life.phase is Phase.DONE:
+            return tuple(news)
+        if message.number > len(self._life.events):
+            raise Rejected(f"the next event has number {len(self._life.events)}; {message.number} lies beyond it")
+        deferred: Deferred[tuple[Event, ...]] = self.reply_later()
+        self._watchers = [watcher for watcher in self._watchers if not watcher.done()]
+        self._watchers.append(deferred)
+        return deferred
+
+    @handle
+    def status(self, _: GetStatus) -> Mapping[str, Any]:
+        """Where the federation stands."""
+        life = self._life
+        return {
+            "name": self._plan.name,
+            "seed": self._plan.training.seed,
+            "phase": str(life.phase),
+            "paused": life.paused,
+            "round": life.next_round,
+            "version": life.version,
+            "num_parameters": 0 if life.layout is None else life.layout.num_parameters,
+            "learners": sorted(self._members),
+            "min_learners": self._plan.training.min_learners,
+            "addresses": [str(address) for address in self._addresses],
+            "events": len(life.events),
+            "stop_reason": life.stop_reason,
+            "failed": life.failed,
+        }
+
+    # --------------------------------------------------------------------------------------------------------------- listening
+
+    @handle
+    def addresses(self, _: GetAddresses) -> tuple[Address, ...] | Deferred[tuple[Address, ...]]:
+        """Where the gateway listens."""
+        if self._not_listening is not None:
+            raise Rejected(str(self._not_listening))
+        if self._addresses:
+            return self._addresses
+        deferred: Deferred[tuple[Address, ...]] = self.reply_later()
+        self._address_askers.append(deferred)
+        return deferred
+
+    @handle
+    def listening(self, message: Listening) -> None:
+        """The gateway is up; where it was up before, its learners have to come back."""
+        self._addresses = message.addresses
+        for member in list(self._members.values()):
+            learner = member.candidate.learner
+            self.learner_departed(LearnerDeparted(learner, "lost", "the gateway was restarted", member.proxy))
+        for asker in self._address_askers:
+            asker.resolve(message.addresses)
+        self._address_askers.clear()
+
+    @handle
+    def not_listening(self, message: NotListening) -> None:
+        """The gateway cannot listen."""
+        self._not_listening = message.why
+        for asker in self._address_askers:
+            asker.reject(message.why)
+        self._address_askers.clear()
+        self._done(str(message.why), failed=True)

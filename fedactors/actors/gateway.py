@@ -1,0 +1,229 @@
+"""The actor that listens: it admits learners, gives each its proxy, and leads every stream to the actor that serves it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import structlog
+from typing_extensions import override
+
+from fedactors.actors.admin_desk import AdminDesk
+from fedactors.actors.compute import Compute
+from fedactors.actors.learner_proxy import LearnerProxy, Neighbours, UploadPolicy
+from fedactors.actors.messages import (
+    Admission,
+    Admit,
+    Attach,
+    DismissAll,
+    Dismiss,
+    Displace,
+    FindProxy,
+    LearnerDeparted,
+    Listening,
+    NotListening,
+    ServeFetch,
+    TakePush,
+    ToGateway,
+    ToLearnerProxy,
+)
+from fedactors.errors import ActorStopped, AddressError, ProtocolError, Rejected, RemoteProtocolError, StreamClosed
+from fedactors.model import LearnerId
+from fedactors.protocol import FETCH, PUSH, SESSION, read_fetch, read_hello, read_opening, refuse, welcome
+from fedactors.protocol.wire import Goodbye, GoodbyeReason, Hello, Welcome
+from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
+from fedactors.transport import Address, Listener, Stream, Transport
+
+log = structlog.get_logger("fedactors.gateway")
+
+WIRE_VERSION = 1
+TOKEN_BYTES = 16
+CLOSE_GRACE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """What every learner is told when it is welcomed, and how many may come.
+
+    Attributes:
+        federation: its name; a learner that names another one is turned away.
+        heartbeat_s: seconds between two signs of life.
+        lost_after_s: seconds of silence that make a loss.
+        chunk_bytes: of weights in one frame.
+        learners_max: at the same time.
+        hello_timeout_s: how long a new connection may take to say who it is.
+    """
+
+    federation: str
+    heartbeat_s: float = 1.0
+    lost_after_s: float = 5.0
+    chunk_bytes: int = 1024 * 1024
+    learners_max: int = 10_000
+    hello_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address to listen at, and the transport for it."""
+
+    transport: Transport
+    address: Address
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A learner that takes part."""
+
+    learner: LearnerId
+    proxy: ActorRef[ToLearnerProxy]
+    token: bytes
+
+
+class Gateway(Actor[ToGateway]):
+    """Owns the listeners and the learners' tokens; parent of the learner proxies."""
+
+    supervision: ClassVar[Supervision] = Supervision()
+
+    def __init__(
+        self, places: Sequence[Place], terms: SessionTerms, neighbours: Neighbours, policy: UploadPolicy, compute: Compute
+    ) -> None:
+        self._places = places
+        self._terms = terms
+        self._to = neighbours
+        self._new_proxy = partial(LearnerProxy, neighbours=neighbours, policy=policy, compute=compute, lost_after_s=terms.lost_after_s)
+        self._desk = AdminDesk(neighbours, policy.model_bytes_max)
+        self._listeners: list[Listener] = []
+        self._learners: dict[LearnerId, Admitted] = {}
+        self._tokens: dict[bytes, Admitted] = {}
+        self._dismissed = False
+
+    @override
+    async def started(self) -> None:
+        try:
+            for place in self._places:
+                self._listeners.append(await place.transport.listen(place.address, self._accept))
+        except AddressError as error:
+            self._to.controller.tell(NotListening(error))
+        else:
+            self._to.controller.tell(Listening(tuple(listener.address for listener in self._listeners)))
+
+    @override
+    async def stopped(self, reason: BaseException | None) -> None:
+        for listener in self._listeners:
+            await listener.close(CLOSE_GRACE_S if reason is None else 0.0)
+
+    # -------------------------------------------------------------------------------------------------------------- admission
+
+    @handle
+    def admit(self, message: Admit) -> Admission:
+        """Let a learner in: as new, as one that comes back, or in place of another process with its identity."""
+        hello = message.hello
+        if (refusal := self._refusal(hello)) is not None:
+            raise Rejected(refusal)
+        known = self._learners.get(hello.learner)
+        if known is not None and hello.resume_token and secrets.compare_digest(hello.resume_token, known.token):
+            return Admission(known.proxy, known.token, resumed=True)
+        if known is not None:
+            self._forget(known)
+            known.proxy.tell(Displace())
+        return self._take_in(hello)
+
+    def _refusal(self, hello: Hello) -> str | None:
+        if self._dismissed:
+            return "the federation is done"
+        if hello.wire_version != WIRE_VERSION:
+            return f"this controller speaks wire version {WIRE_VERSION}, the learner {hello.wire_version}: install matching releases"
+        if hello.federation and hello.federation != self._terms.federation:
+            return f"no federation named {hello.federation!r:.80} is served here; this one is {self._terms.federation!r}"
+        if hello.learner not in self._learners and len(self._learners) >= self._terms.learners_max:
+            return f"limits.learners_max = {self._terms.learners_max:,} learners are here already"
+        return None
+
+    def _take_in(self, hello: Hello) -> Admission:
+        proxy = self.spawn(partial(self._new_proxy, hello), capacity=MAILBOX_MESSAGES_MAX, restart=Restart.TEMPORARY)
+        self.watch(proxy)
+        admitted = Admitted(hello.learner, proxy, secrets.token_bytes(TOKEN_BYTES))
+        self._learners[hello.learner] = self._tokens[admitted.token] = admitted
+        return Admission(proxy, admitted.token, resumed=False)
+
+    def _forget(self, admitted: Admitted) -> None:
+        self._tokens.pop(admitted.token, None)
+        if self._learners.get(admitted.learner) is admitted:
+            del self._learners[admitted.learner]
+
+    @handle
+    def find(self, message: FindProxy) -> ActorRef[ToLearnerProxy]:
+        """Whose token it is."""
+        admitted = self._tokens.get(message.token)
+        if admitted is None:
+            raise Rejected("unknown token: the session is over; join again")
+        return admitted.proxy
+
+    @handle
+    def proxy_ended(self, message: Terminated) -> None:
+        """A proxy is gone: its learner left, or the proxy failed."""
+        for admitted in list(self._learners.values()):
+            if admitted.proxy is message.ref:
+                self._forget(admitted)
+                if message.reason is not None:
+                    why = f"its proxy failed: {message.reason!r}"
+                    self._to.controller.tell(LearnerDeparted(admitted.learner, "lost", why, admitted.proxy))
+
+    @handle
+    def dismiss_all(self, _: DismissAll) -> None:
+        """The federation is done."""
+        self._dismissed = True
+        for admitted in self._learners.values():
+            admitted.proxy.tell(Dismiss())
+
+    # ---------------------------------------------------------------------------------- streams: each in a coroutine of its own
+
+    async def _accept(self, stream: Stream) -> None:
+        serve = self._methods.get(stream.method, self._desk.methods.get(stream.method))
+        if serve is None:
+            raise RemoteProtocolError(f"no method {stream.method!r:.80} is served here")
+        try:
+            await serve(stream)
+        except (StreamClosed, ProtocolError, Rejected, ActorStopped, TimeoutError) as error:
+            log.info("stream_ended", method=stream.method, peer=stream.peer, why=str(error) or type(error).__name__)
+            stream.cut(str(error))
+
+    @property
+    def _methods(self) -> Mapping[str, Callable[[Stream], Awaitable[None]]]:
+        return {SESSION: self._serve_session, FETCH: self._serve_fetch, PUSH: self._serve_push}
+
+    async def _serve_session(self, stream: Stream) -> None:
+        terms = self._terms
+        hello = await read_hello(stream, timeout_s=terms.hello_timeout_s)
+        try:
+            admission = await self.ref.ask(Admit(hello))
+        except Rejected as refusal:
+            reason = GoodbyeReason.FINISHED if self._dismissed else GoodbyeReason.REFUSED
+            await refuse(stream, Goodbye(reason, str(refusal)))
+            return
+        greeting = Welcome(
+            token=admission.token,
+            heartbeat_s=terms.heartbeat_s,
+            lost_after_s=terms.lost_after_s,
+            chunk_bytes=terms.chunk_bytes,
+            resumed=admission.resumed,
+            federation=terms.federation,
+        )
+        async with await welcome(stream, greeting) as session:
+            await admission.proxy.ask(Attach(session, frozenset(hello.tasks_held) if admission.resumed else frozenset()))
+
+    async def _serve_fetch(self, stream: Stream) -> None:
+        request = await read_fetch(stream)
+        proxy = await self.ref.ask(FindProxy(request.token))
+        await proxy.ask(ServeFetch(stream, request))
+
+    async def _serve_push(self, stream: Stream) -> None:
+        opening = await read_opening(stream)
+        proxy = await self.ref.ask(FindProxy(opening.token))
+        await proxy.ask(TakePush(stream, opening))
+
+
+MAILBOX_MESSAGES_MAX = 10_000

@@ -1,0 +1,79 @@
+"""A federation's life, as far as it must outlive a failure of the controller: its phase, its progress and its news."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedactors.model import Layout, Version
+from fedactors.record import Event, EventKind
+from fedactors.stop import StopConditions, StopState
+from fedactors.task import Round, TaskId
+
+
+class Phase(enum.StrEnum):
+    """Where a federation stands; it only moves downward in this list."""
+
+    WAITING = "waiting"
+    """For the order to start."""
+    INITIALISING = "initialising"
+    """For enough learners, and for the initial weights of one of them."""
+    TRAINING = "training"
+    FINISHING = "finishing"
+    """No further round begins; what is open is combined, evaluated and recorded."""
+    DONE = "done"
+
+
+def new_task_ids() -> Iterator[TaskId]:
+    """Task ids that no other federation, and no other run of this one, ever gives."""
+    run = secrets.token_hex(4)
+    return (f"{run}-{number}" for number in itertools.count(1))
+
+
+@dataclass(slots=True)
+class Life:
+    """The state of one federation. Only the controller changes it.
+
+    Attributes:
+        conditions: when to stop.
+        stop: how far these are from being met.
+        tasks: unused task ids.
+        phase: where the federation stands.
+        layout: of the global model; None until there is one.
+        version: the newest committed version; None until there is one.
+        next_round: the number of the round after the last committed one.
+        began_s: when training began, seconds of the runtime's clock.
+        paused: no further round is granted.
+        stop_reason: why it ends or ended, in words.
+        failed: it ended because it could not go on.
+        events: all news, by number.
+    """
+
+    conditions: StopConditions
+    stop: StopState = field(init=False)
+    tasks: Iterator[TaskId] = field(default_factory=new_task_ids)
+    phase: Phase = Phase.WAITING
+    layout: Layout | None = None
+    version: Version | None = None
+    next_round: Round = 1
+    began_s: float | None = None
+    paused: bool = False
+    stop_reason: str | None = None
+    failed: bool = False
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stop = self.conditions.start()
+
+    def publish(self, unix_s: float, kind: EventKind, body: Mapping[str, Any]) -> None:
+        """Add one piece of news."""
+        self.events.append(Event(len(self.events), unix_s, kind, body))
+
+    @property
+    def running(self) -> bool:
+        """Whether it has begun and is not over."""
+        return self.phase in {Phase.INITIALISING, Phase.TRAINING, Phase.FINISHING}

@@ -1,0 +1,95 @@
+"""The driver's session with a controller: start it, watch it, end it, and save what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import structlog
+
+from fedactors import model_file
+from fedactors.config import Config, to_toml
+from fedactors.driver.run_directory import RunDirectory
+from fedactors.errors import FederationFailed, TransportError
+from fedactors.model import GlobalModel
+from fedactors.protocol.admin import AdminClient, Verb
+from fedactors.record import Event, EventKind, FinalModel, History, Results
+
+log = structlog.get_logger("fedactors.driver")
+
+Observer: TypeAlias = Callable[[Event], None]
+"""Is told every event, in order; a display, say."""
+
+
+class Driver:
+    """Runs one federation from its start to its saved results, over an admin conversation.
+
+    It may be ended at any time: the controller goes on without it, and another driver may take its place and finds every event.
+    """
+
+    def __init__(self, config: Config, admin: AdminClient, directory: RunDirectory, observers: Sequence[Observer] = ()) -> None:
+        self._config = config
+        self._admin = admin
+        self._directory = directory
+        self._observers = observers
+        self._history = History()
+
+    async def run(self) -> Results:
+        """Start the federation unless it runs already, follow it to its end, save, and close the controller.
+
+        Raises:
+            FederationFailed: it could not go on; what there is was saved.
+            TransportError: the controller went away; what there is was saved.
+        """
+        self._directory.write_config(to_toml(self._config))
+        try:
+            status = await self._admin.status()
+            if status["phase"] == "waiting":
+                await self._start()
+            async for event in self._admin.watch(0):
+                self._take(event)
+            if not self._history.finished:
+                raise FederationFailed("the controller ended before the federation was done")
+        except (TransportError, FederationFailed):
+            self._directory.write_results(self._results(None))
+            raise
+        results = await self._save()
+        await self._admin.order(Verb.CLOSE, "the results are saved")
+        if results.failed:
+            raise FederationFailed(results.stop_reason)
+        return results
+
+    async def stop(self, why: str) -> None:
+        """Have the open round come to its end; `run` then returns with the results."""
+        await self._admin.order(Verb.STOP, why)
+
+    async def abort(self, why: str) -> None:
+        """End the federation at once; `run` then raises."""
+        await self._admin.order(Verb.ABORT, why)
+
+    async def _start(self) -> None:
+        if (path := self._config.initial_file) is not None:
+            model = GlobalModel.initial(await asyncio.to_thread(model_file.load, path))
+            await self._admin.ship(model.layout, model.buffer)
+        await self._admin.order(Verb.START)
+
+    def _take(self, event: Event) -> None:
+        self._history.take(event)
+        self._directory.write_event(event)
+        if event.kind is EventKind.ROUND_ENDED:
+            self._directory.write_results(self._results(None))
+        for observer in self._observers:
+            observer(event)
+
+    async def _save(self) -> Results:
+        final = None
+        if (await self._admin.status())["version"] is not None:
+            model = await self._admin.download()
+            final = await asyncio.to_thread(self._directory.write_model, model, self._history.metrics)
+        results = self._results(final)
+        self._directory.write_results(results)
+        return results
+
+    def _results(self, final: FinalModel | None) -> Results:
+        return self._history.results(self._config.name, self._config.seed, final)

@@ -1,0 +1,113 @@
+"""Learners as child processes of this one: started, watched, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from fedactors.errors import LearnerFailed
+
+log = structlog.get_logger("fedactors.driver")
+
+STOP_GRACE_S = 5.0
+"""A process that was asked to end may take so long before it is made to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A learner's process.
+
+    Attributes:
+        name: the learner's id.
+        process: its process.
+        log: where what it prints goes.
+    """
+
+    name: str
+    process: Process
+    log: Path
+
+    def last_line(self) -> str:
+        """The last line that it printed: as a rule, why it ended."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+
+
+class Processes:
+    """The learners' processes; leaving the context ends them all.
+
+    Each inherits the read end of a pipe whose write end only this process holds: when this process ends, in whatever way, the
+    kernel closes it, and they end too.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._children: list[Child] = []
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._alive_fd, hold_fd = os.pipe()
+        self._exits.callback(os.close, self._alive_fd)
+        self._exits.callback(os.close, hold_fd)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            await asyncio.gather(*(self._end(child) for child in self._children))
+        finally:
+            await self._exits.aclose()
+
+    async def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start `fedactors` with these arguments as a learner's process."""
+        command = [sys.executable, "-m", "fedactors", *arguments, "--parent-fd", str(self._alive_fd)]
+        path = self._logs / f"{name}.log"
+        with path.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=[self._alive_fd],
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
+        log.info("learner_started", learner=name, pid=process.pid)
+        self._children.append(Child(name, process, path))
+
+    async def wait_too_few(self, needed: Callable[[], int]) -> LearnerFailed:
+        """Wait until fewer than `needed()` processes are left, and tell why they ended."""
+        running = {asyncio.create_task(child.process.wait()) for child in self._children}
+        try:
+            while len(running) >= needed():
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                log.info("learner_processes", ended=len(ended), running=len(running))
+        finally:
+            for task in running:
+                task.cancel()
+        gone = [child for child in self._children if child.process.returncode is not None]
+        told = "; ".join(f"{child.name}: {child.last_line()}" for child in gone)
+        return LearnerFailed(f"{len(running)} of at least {needed()} learner processes are left: {told}")
+
+    async def _end(self, child: Child) -> None:
+        """Give a process that was told goodbye time to end, then ask it to, then make it."""
+        for send in (None, child.process.terminate, child.process.kill):
+            if child.process.returncode is not None:
+                return
+            if send is not None:
+                log.warning("learner_signalled", learner=child.name, signal=send.__name__)
+                send()
+            try:
+                async with asyncio.timeout(STOP_GRACE_S):
+                    await child.process.wait()
+            except TimeoutError:
+                continue

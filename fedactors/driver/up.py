@@ -1,0 +1,97 @@
+"""A whole federation in one command: controller and driver in this process, learners in processes of their own or in here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from fedactors.config import Config, load_entry
+from fedactors.driver.driver import Driver, Observer
+from fedactors.driver.processes import Processes
+from fedactors.driver.run_directory import RunDirectory
+from fedactors.record import Event, EventKind, Results
+from fedactors.system import Federation
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class FirstRound:
+    """Whether training has begun: before that, every learner of the minimum is needed; afterwards, one will do."""
+
+    def __init__(self, minimum: int) -> None:
+        self.needed = minimum
+
+    def __call__(self, event: Event) -> None:
+        """Watch an event."""
+        if event.kind is EventKind.ROUND_COMMITTED:
+            self.needed = 1
+
+
+async def run_up(
+    config: Config,
+    directory: RunDirectory,
+    *,
+    in_process: bool = False,
+    observers: Sequence[Observer] = (),
+    on_driver: Callable[[Driver], None] = lambda driver: None,
+) -> Results:
+    """Run a federation from nothing to its saved results; whatever ends it, nothing of it is left running.
+
+    Args:
+        config: of the federation; it names the learners' entry.
+        directory: where everything is saved.
+        in_process: learners are threads of this process instead of processes.
+        observers: are told every event.
+        on_driver: is given the driver, to stop or abort the run with, once there is one.
+
+    Raises:
+        FederationFailed: it could not go on.
+        LearnerFailed: too few learner processes are left.
+    """
+    first_round = FirstRound(config.learners.min)
+    async with AsyncExitStack() as exits:
+        address = config.controller.address
+        if address is None and not in_process:
+            place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
+            address = f"grpc://{place}/controller.sock"
+        addresses = [] if in_process or address is None else [address]
+        federation = await exits.enter_async_context(Federation(config, addresses=addresses))
+        driver = Driver(config, federation.admin, directory, [*observers, first_round])
+        on_driver(driver)
+        if in_process:
+            entry = load_entry(config)
+            for _ in range(config.learners.count):
+                federation.add_learner(entry)
+            return await driver.run()
+        processes = await exits.enter_async_context(Processes(directory.logs))
+        await start_learners(config, directory.path / "config.toml", str(federation.addresses[0]), processes)
+        return await _unless(processes.wait_too_few(lambda: first_round.needed), driver.run())
+
+
+async def start_learners(config: Config, path: Path, address: str, processes: Processes) -> None:
+    """Start as many learner processes as the configuration counts; they share the machine's cores."""
+    count = config.learners.count
+    threads = str(max(1, (os.cpu_count() or 1) // count))
+    environment = {name: os.environ.get(name, threads) for name in THREAD_SETTINGS} | {"PYTHONUNBUFFERED": "1"}
+    for index in range(count):
+        place = ["--address", address, "--id", f"learner-{index}", "--index", str(index)]
+        await processes.start(f"learner-{index}", ["learner", str(path), *place], environment)
+
+
+async def _unless(failing: Coroutine[Any, Any, Exception], work: Coroutine[Any, Any, Results]) -> Results:
+    """The result of `work`, unless `failing` ends first: then what it returned is raised."""
+    working, failure = asyncio.ensure_future(work), asyncio.ensure_future(failing)
+    try:
+        await asyncio.wait({working, failure}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise failure.result()
+        return working.result()
+    finally:
+        working.cancel()
+        failure.cancel()
+        await asyncio.gather(working, failure, return_exceptions=True)

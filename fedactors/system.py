@@ -1,0 +1,254 @@
+"""A federation, built from its configuration: the embedding API.
+
+    async with Federation(config) as federation:
+        for hospital in hospitals:
+            await federation.add_learner(hospital)
+        results = await federation.run()
+
+It takes no signal, changes no global state and leaves nothing behind; several can live in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+
+from fedactors import config as configuration
+from fedactors.actors.aggregator import AggregationPlan
+from fedactors.actors.compute import Compute
+from fedactors.actors.controller import Blueprint, Controller
+from fedactors.actors.gateway import Place, SessionTerms
+from fedactors.actors.learner_proxy import UploadPolicy
+from fedactors.actors.life import Life
+from fedactors.actors.messages import GetAddresses, Publish
+from fedactors.actors.scheduler import TrainingPlan
+from fedactors.aggregation import Ordered, Weighting
+from fedactors.config import Config
+from fedactors.errors import AddressError, FederationFailed, TransportError
+from fedactors.learner import LearnerClient, LearnerContext, build_learner
+from fedactors.model import GlobalModel, LearnerId, Version
+from fedactors.protocol.admin import AdminClient, Verb
+from fedactors.record import Event, EventKind, FinalModel, History, Results
+from fedactors.runtime import ActorSystem
+from fedactors.task import EvaluateParams, TrainParams
+from fedactors.transport import Address
+
+log = structlog.get_logger("fedactors.system")
+
+T = TypeVar("T")
+
+FOLD_THREADS = 2
+"""Threads that fold and check weights; two saturate the memory of a small machine."""
+
+
+class Federation:
+    """One federation: its controller, and the learners that live in this process.
+
+    Attributes:
+        config: as it runs.
+        addresses: where learners of other processes connect; set once it is entered.
+        admin: the conversation that drivers and operators have with it; set once it is entered.
+    """
+
+    def __init__(self, config: Config | Mapping[str, Any] | str | Path, *, addresses: Sequence[str] | None = None) -> None:
+        """Build it; nothing runs yet.
+
+        Args:
+            config: a configuration, its tables as a mapping, or the path of its file.
+            addresses: where to listen for learners of other processes; by default at the configured address if there is one.
+
+        Raises:
+            ConfigError: the configuration is wrong.
+        """
+        self.config = _configured(config)
+        configured = [] if self.config.controller.address is None else [self.config.controller.address]
+        self._listen_at = configured if addresses is None else list(addresses)
+        self._inside = Address("memory", f"{self.config.name}-{secrets.token_hex(4)}")
+        self._exits = AsyncExitStack()
+        self._learners: dict[LearnerId, asyncio.Task[None]] = {}
+        self.addresses: tuple[Address, ...] = ()
+        self.admin: AdminClient
+
+    async def __aenter__(self) -> Self:
+        """Start the controller and listen.
+
+        Raises:
+            AddressError: an address cannot be listened at.
+        """
+        async with AsyncExitStack() as exits:
+            executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
+            self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
+            blueprint = self._blueprint(Compute(executor))
+            life = Life(configuration.stop_conditions(self.config))
+            self._controller = self._system.spawn(partial(Controller, blueprint, life), name="controller")
+            self._system.on_failure = self._actor_failed
+            listening = await self._controller.ask(GetAddresses())
+            self.addresses = tuple(address for address in listening if address != self._inside)
+            self._channel = configuration.build_transport("memory").connect(self._inside)
+            exits.push_async_callback(self._channel.close)
+            exits.push_async_callback(self._end_learners)
+            self.admin = AdminClient(self._channel)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the learners of this process, then the actors; learners of other processes are told goodbye."""
+        await self._exits.aclose()
+
+    def _blueprint(self, compute: Compute) -> Blueprint:
+        config = self.config
+        transports = {scheme: configuration.build_transport(scheme) for scheme in ("memory", "grpc")}
+        rule = configuration.build_rule(config)
+        return Blueprint(
+            name=config.name,
+            places=[Place(transports[a.scheme], a) for a in (self._inside, *map(Address.parse, self._listen_at))],
+            storage=configuration.build_storage(config),
+            aggregation=AggregationPlan(
+                rule=Ordered(rule) if config.aggregation.deterministic else rule,
+                weighting=Weighting(config.aggregation.weighting),
+                uploads_max=config.limits.uploads_max,
+            ),
+            training=self._training_plan(),
+            terms=SessionTerms(
+                federation=config.name,
+                heartbeat_s=config.liveness.heartbeat_s,
+                lost_after_s=config.liveness.lost_after_s,
+                learners_max=config.limits.learners_max,
+            ),
+            uploads=UploadPolicy(config.limits.model_bytes_max, config.aggregation.refuse_not_finite),
+            compute=compute,
+            join_timeout_s=config.learners.join_timeout_s,
+        )
+
+    def _training_plan(self) -> TrainingPlan:
+        config, train = self.config, self.config.train
+        return TrainingPlan(
+            protocol=configuration.build_protocol(config),
+            selection=configuration.build_selection(config),
+            train=TrainParams(
+                round=0,
+                version=0,
+                seed=0,
+                epochs=train.epochs,
+                steps=train.steps,
+                batch_size=train.batch_size,
+                learning_rate=train.learning_rate,
+                options=train.options,
+            ),
+            evaluate=EvaluateParams(round=0, version=0, options=config.evaluate.options),
+            seed=config.seed,
+            min_learners=config.learners.min,
+            evaluate_every=config.evaluate.every,
+            evaluate_timeout_s=config.evaluate.timeout_s,
+        )
+
+    def _actor_failed(self, path: str, error: BaseException, decision: object) -> None:
+        log.warning("actor_failed", actor=path, error=repr(error), decision=str(decision))
+        self._controller.tell(Publish(EventKind.ACTOR_FAILED, {"actor": path, "why": repr(error)}))
+
+    # ---------------------------------------------------------------------------------------------------------------- learners
+
+    def add_learner(self, learner: Any, *, id: LearnerId | None = None) -> LearnerId:  # noqa: A002  # the word that users know
+        """Have a learner take part in this process, its code in a thread of its own.
+
+        Args:
+            learner: an object with a learner's four methods, or an entry: a class or function that makes one of a context.
+            id: its identity; by default "learner-0", "learner-1", ...
+
+        Returns:
+            Its identity.
+
+        Raises:
+            LearnerFailed: the entry did not make a learner.
+        """
+        index = len(self._learners)
+        name = f"learner-{index}" if id is None else id
+        config = self.config
+        context = LearnerContext(name, index, max(config.learners.count, index + 1), config.seed, config.learners.options)
+        client = LearnerClient(build_learner(learner, context), name, self._channel, federation=config.name)
+        self._learners[name] = asyncio.create_task(client.run(), name=name)
+        return name
+
+    async def _end_learners(self) -> None:
+        for task in self._learners.values():
+            task.cancel()
+        for name, outcome in zip(self._learners, await asyncio.gather(*self._learners.values(), return_exceptions=True), strict=True):
+            if isinstance(outcome, Exception):
+                log.warning("learner_ended", learner=name, error=str(outcome))
+
+    # -------------------------------------------------------------------------------------------------------------------- runs
+
+    async def run(self) -> Results:
+        """Train until a stop condition is met.
+
+        Returns:
+            What happened; the final model is `await federation.model()`.
+
+        Raises:
+            FederationFailed: it could not go on; the message says why.
+        """
+        history = History()
+        await self.admin.order(Verb.START)
+        async for event in self.events():
+            history.take(event)
+        if history.failed:
+            raise FederationFailed(history.stop_reason)
+        model = await self.model()
+        digest = hashlib.sha256(memoryview(model.buffer)).hexdigest()
+        return history.results(self.config.name, self.config.seed, FinalModel(model.version, history.metrics, None, digest))
+
+    async def events(self, from_number: int = 0) -> AsyncIterator[Event]:
+        """What happens, from an event's number on, until the federation is done.
+
+        Raises:
+            FederationFailed: the actors failed too often.
+        """
+        watch = self.admin.watch(from_number)
+        while True:
+            try:
+                event = await self._unless_failed(anext(watch, None))
+            except TransportError as error:
+                raise FederationFailed(f"the controller is gone: {error}") from error
+            if event is None:
+                return
+            yield event
+
+    async def model(self, version: Version | None = None) -> GlobalModel:
+        """A version of the global model; the newest by default.
+
+        Raises:
+            NoSuchModel: it never was, or was evicted.
+        """
+        return await self.admin.download(version)
+
+    async def stop(self, why: str = "stopped by the application") -> None:
+        """Combine what the open round has, evaluate, and end; `run` and `events` then return."""
+        await self.admin.order(Verb.STOP, why)
+
+    async def _unless_failed(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, unless the actors fail for good before it is there."""
+        working, failing = asyncio.ensure_future(work), asyncio.ensure_future(self._system.wait_failed())
+        try:
+            await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise FederationFailed(f"the controller failed too often: {failing.result()!r}")
+        finally:
+            working.cancel()
+            failing.cancel()
+
+
+def _configured(config: Config | Mapping[str, Any] | str | Path) -> Config:
+    if isinstance(config, Config):
+        return config
+    return configuration.from_mapping(config) if isinstance(config, Mapping) else configuration.read(Path(config))
