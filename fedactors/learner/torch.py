@@ -56,7 +56,8 @@ class TorchLearner(Learner):
 
     Args:
         model: trained in place.
-        train: a Dataset of (input..., target), shuffled anew with each task's seed; or a DataLoader, used as it is.
+        train: a Dataset of (input..., target), shuffled anew with each task's seed and an incomplete last batch left out; or a
+            DataLoader, used as it is.
         test: likewise, in order; None: nothing to evaluate on.
         loss: of outputs and targets, averaged over the batch.
         optimiser: makes one from the parameters. A task's `learning_rate`, where it has one, is set on it.
@@ -159,8 +160,9 @@ class TorchLearner(Learner):
             return data
         dataset, collate = (data.dataset, data.collate_fn) if isinstance(data, DataLoader) else (data, None)
         generator = torch.Generator().manual_seed(shuffled_by or 0)
-        size = batch_size or self.batch_size
-        return DataLoader(dataset, size, shuffle=shuffled_by is not None, collate_fn=collate, generator=generator)
+        size, shuffled = batch_size or self.batch_size, shuffled_by is not None
+        whole = shuffled and len(dataset) >= size  # a last batch of one example is a wild step, and batch norm refuses it
+        return DataLoader(dataset, size, shuffle=shuffled, drop_last=whole, collate_fn=collate, generator=generator)
 
 
 class _Tally:
