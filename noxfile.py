@@ -1,0 +1,78 @@
+"""What can be run on a checkout: `nox` for everything that must hold, `nox -l` for the list, `nox -s NAME` for one of them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["check", "tests", "quickstart", "bench"]
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+CONSTRAINTS = ("--constraint", "tests/constraints.txt")
+BENCHMARKS = ("mailbox", "round")
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Lint, format, types, and who may import whom."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test, with coverage; arguments go to pytest."""
+    session.install("-e", ".[dev,torch,examples]", *CONSTRAINTS)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=80")
+
+
+@nox.session(reuse_venv=False)
+def quickstart(session: nox.Session) -> None:
+    """What a newcomer does: the README's first command, to the letter, on a clean clone in a fresh environment."""
+    clone = Path(session.create_tmp()) / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    session.run("git", "clone", "--quiet", "--local", str(ROOT), str(clone), external=True)
+    command = re.search(r"^pip install .*fedactors up .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    if command is None:
+        session.error("README.md has no line that installs and runs the quickstart")
+    session.chdir(clone)
+    session.run("bash", "-euo", "pipefail", "-c", command[0], external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, small ones unless arguments say otherwise: `nox -s bench -- --full`."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    arguments = [argument for argument in session.posargs if argument != "--full"] if session.posargs else ["--smoke"]
+    for name in BENCHMARKS:
+        session.run("python", f"benchmarks/{name}.py", *arguments)
+
+
+@nox.session
+def schemas(session: nox.Session) -> None:
+    """Generate the protobuf code and the configuration's JSON schema anew."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("python", "schemas/generate.py")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel, install it where the checkout is not at hand, and run it."""
+    session.install("build")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", "dist")
+    session.install("--force-reinstall", *map(str, (ROOT / "dist").glob("*.whl")))
+    session.chdir(session.create_tmp())
+    session.run("fedactors", "--help")
