@@ -1,0 +1,26 @@
+"""The command line: `fedactors VERB ...`; one file for each verb, imported when it is called.
+
+    check       read a configuration, build everything it names, start nothing
+    up          a whole federation: controller, learners and driver
+    controller  the same federation from several terminals or machines,
+    learner     one process
+    driver      each
+
+Exit codes:
+
+    0    done
+    1    the federation failed
+    2    the configuration or the command line is wrong
+    3    an address cannot be reached or listened at
+    4    a learner's own code failed
+    5    stopped by Ctrl-C or SIGTERM before its time; the round was ended cleanly and everything is saved
+    70   a bug in fedactors
+    130  Ctrl-C twice: stopped at once
+
+`controller` and `learner` serve until they are told to stop: there, one Ctrl-C gives 0. An error is one line on stderr,
+`error: ...`; `--debug` adds its traceback. Signals are handled here and nowhere else.
+"""
+
+from fedactors.cli.group import main
+
+__all__ = ["main"]

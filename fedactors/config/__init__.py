@@ -15,20 +15,23 @@ from fedactors.config.plugging import (
     build_selection,
     build_storage,
     build_transport,
+    connect,
     load_entry,
     stop_conditions,
 )
 from fedactors.config.reading import from_mapping, read, to_toml
 from fedactors.config.schema import json_schema
-from fedactors.config.tables import Config
+from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 
 __all__ = [
+    "CONTROLLER_ADDRESS",
     "Config",
     "build_protocol",
     "build_rule",
     "build_selection",
     "build_storage",
     "build_transport",
+    "connect",
     "from_mapping",
     "json_schema",
     "leaves_the_machine",

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from ipaddress import ip_address
 
+from fedactors.aggregation import Weighting
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
-from fedactors.errors import AddressError
+from fedactors.errors import AddressError, ConfigError
 from fedactors.plugins import KINDS, as_written, did_you_mean, names
 from fedactors.transport.base import Address
 
@@ -25,6 +26,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     yield from _store(config)
     for slot in slots(config).values():
         yield from slot.problems()
+    yield from _weighting(config)
     yield from _address(config)
     yield from _numbers(config)
     yield from _misspelt("train", config.train)
@@ -67,10 +69,21 @@ def leaves_the_machine(address: Address) -> bool:
         return host != "localhost"
 
 
+def _weighting(config: Config) -> Iterator[tuple[Key, str]]:
+    try:
+        Weighting(config.aggregation.weighting)
+    except ConfigError as error:
+        yield ("aggregation", "weighting"), str(error)
+
+
 def _numbers(config: Config) -> Iterator[tuple[Key, str]]:
     learners, liveness, metric = config.learners, config.liveness, config.stop.metric
     if learners.min > learners.count:
         yield ("learners", "min"), f"learners.min = {learners.min} is more than learners.count = {learners.count}"
+    min_updates = config.protocol.options.get("min_updates")
+    if isinstance(min_updates, int) and min_updates > learners.count:
+        said = f"a round that needs min_updates = {min_updates} never ends with learners.count = {learners.count}"
+        yield ("protocol", "options", "min_updates"), said
     if learners.count > config.limits.learners_max:
         limit = f"limits.learners_max = {config.limits.learners_max}"
         yield ("learners", "count"), f"learners.count = {learners.count} is more than {limit}; raise the limit"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fedactors import plugins
-from fedactors.config.tables import Config
+from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 from fedactors.errors import ConfigError, ExtraMissing
+from fedactors.transport.base import Address
 
 if TYPE_CHECKING:
     from fedactors.aggregation.base import Rule
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from fedactors.selection.base import Selection
     from fedactors.stop import StopConditions
     from fedactors.storage.base import Storage
-    from fedactors.transport.base import Transport
+    from fedactors.transport.base import Channel, Transport
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -65,7 +66,8 @@ class Slot:
             try:
                 self.build()
             except ConfigError as error:
-                yield options, str(error)
+                blamed = next((option for option in self.options if option in str(error)), "")
+                yield (*options, blamed), str(error)
 
 
 def slots(config: Config) -> dict[str, Slot]:
@@ -113,6 +115,16 @@ def build_transport(scheme: str) -> Transport:
     """
     built: Transport = plugins.build("fedactors.transport", scheme, {})
     return built
+
+
+def connect(config: Config) -> Channel:
+    """A channel to the configured controller; nothing is sent yet.
+
+    Raises:
+        AddressError: the address is malformed.
+    """
+    address = Address.parse(config.controller.address or CONTROLLER_ADDRESS)
+    return build_transport(address.scheme).connect(address)
 
 
 def load_entry(config: Config) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,15 @@ class Source:
         """The line of this key, or of the nearest table around it; 0 where there is none."""
         return next((self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 0)
 
-    def overridden(self, key: Key) -> bool:
-        """Whether the command line set this key, or a table around it."""
-        return any(key[: len(override)] == override for override in self.overrides)
+    def override(self, key: Key) -> Key | None:
+        """What the command line set of this key: itself, a table around it, or something in it."""
+        return next((one for one in self.overrides if one[: len(key)] == key[: len(one)]), None)
 
     def place(self, key: Key) -> str:
         """`federation.toml:7: `, `--set stop.rounds: `, or nothing."""
-        if self.overridden(key):
-            return f"--set {'.'.join(key)}: "
+        override = self.override(key)
+        if override is not None:
+            return f"--set {'.'.join(override)}: "
         if self.file is None:
             return ""
         line = self.line(key)
@@ -73,14 +75,15 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     return _config(given, Source(str(path), lines, set_keys))
 
 
-def from_mapping(given: Mapping[str, Any]) -> Config:
+def from_mapping(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
     """The same from a mapping; relative paths start at the working directory unless it says `base_dir`.
 
     Raises:
         ConfigError: one line with the key, what is wrong and what to write instead.
         ExtraMissing: a plug-in needs a package that is not installed.
     """
-    return _config(dict(given), Source())
+    given = deepcopy(dict(mapping))
+    return _config(given, Source(overrides=[_override(given, override) for override in overrides]))
 
 
 def to_toml(config: Config) -> str:
@@ -101,7 +104,7 @@ def _config(given: dict[str, Any], source: Source) -> Config:
         wrong = list(problems(config))
         if not wrong:
             return config
-    wrong.sort(key=lambda problem: (source.overridden(problem[0]), source.line(problem[0])))
+    wrong.sort(key=lambda problem: (source.override(problem[0]) is not None, source.line(problem[0])))
     key, said = wrong[0]
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     raise ConfigError(f"{source.place(key)}{said}{more}")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from fedactors import plugins
+from fedactors.aggregation.weighting import METRIC_PREFIX, Share
 from fedactors.config import tables
 
 _NAMED = {
@@ -37,6 +38,8 @@ def json_schema() -> dict[str, Any]:
             _describe(definition, model)
     for name, (key, group) in _NAMED.items():
         _list_plugins(definitions[name], key, group)
+    weighting = definitions["AggregationTable"]["properties"]["weighting"]
+    weighting["anyOf"] = [{"enum": list(Share)}, {"pattern": f"^{METRIC_PREFIX}."}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(schema)}
 
 

@@ -21,6 +21,8 @@ Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Options: TypeAlias = dict[str, JsonValue]
 
+CONTROLLER_ADDRESS = "grpc://127.0.0.1:4450"
+"""Where a controller listens, and where learners and drivers look for it, if nobody says where."""
 LEARNERS_MAX = 10_000
 MODEL_BYTES_MAX = 16 * 1024**3
 MAILBOX_MESSAGES_MAX = 10_000
@@ -100,14 +102,15 @@ class AggregationTable(Table):
 
     Attributes:
         rule: an aggregation rule.
-        weighting: what an update's share in the combination is proportional to.
+        weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
+            metric:NAME, a metric that learners report with their training.
         deterministic: give the same bits whatever the order of arrival. On where a seed is given, off where it is drawn.
         refuse_not_finite: refuse an update that holds NaN or an infinity.
         options: of this rule.
     """
 
     rule: str = "fedavg"
-    weighting: Literal["examples", "batches", "participants"] = "examples"
+    weighting: str = "examples"
     deterministic: bool = False
     refuse_not_finite: bool = True
     options: Options = {}

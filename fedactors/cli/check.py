@@ -1,0 +1,74 @@
+"""`fedactors check`: would this configuration run?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fedactors.cli import options
+
+if TYPE_CHECKING:
+    from fedactors.config import Config
+
+
+@click.command(short_help="Read a configuration, build everything it names, start nothing.")
+@options.file
+@options.overrides
+@options.debug
+def check(file: Path, overrides: tuple[str, ...]) -> None:
+    """Read FILE, build every plug-in and import the learner's code that it names, and show what would run."""
+    from fedactors import config as configuration
+    from fedactors.errors import ConfigError
+
+    config = configuration.read(file, overrides)
+    if config.learners.entry is not None:
+        configuration.load_entry(config)
+    if config.initial_file is not None and not config.initial_file.is_file():
+        raise ConfigError(f"initial names {config.initial_file}, but there is no such file")
+    _show(file, config)
+
+
+def _show(file: Path, config: Config) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = _rows(config)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        click.echo("\n".join([*(f"{label:<12}  {text}" for label, text in rows), f"{file} is well"]))
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(label, Text(text))
+    console.print(grid, Text(f"{file} is well", style="green"))
+
+
+def _rows(config: Config) -> list[tuple[str, str]]:
+    learners, aggregation = config.learners, config.aggregation
+    exact = "the same bits whatever the order of arrival" if aggregation.deterministic else "in order of arrival"
+    code = learners.entry or "started elsewhere"
+    return [
+        ("federation", f"{config.name}  (seed {config.seed})"),
+        ("learners", f"{learners.count}, at least {learners.min}  ({code}{_listed(learners.options)})"),
+        ("address", config.controller.address or "a Unix socket of its own"),
+        ("initial", "from a learner" if config.initial_file is None else str(config.initial_file)),
+        ("protocol", config.protocol.name + _listed(config.protocol.options)),
+        ("selection", config.selection.policy + _listed(config.selection.options)),
+        ("aggregation", f"{aggregation.rule}{_listed(aggregation.options)}  (weighted by {aggregation.weighting}, {exact})"),
+        ("store", config.store.url + _listed(config.store.options)),
+        ("train", _listed(config.train.model_dump(exclude_none=True), before="")),
+        ("evaluate", _listed(config.evaluate.model_dump(exclude_none=True), before="")),
+        ("stop", _listed(config.stop.model_dump(exclude_none=True), before="")),
+    ]
+
+
+def _listed(options: Mapping[str, Any], before: str = ", ") -> str:
+    from fedactors.plugins import as_written
+
+    return "".join([before if options else "", ", ".join(f"{key} = {as_written(value)}" for key, value in options.items())])

@@ -1,0 +1,63 @@
+"""`fedactors driver`: starts, watches, stops and saves a federation whose controller runs elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fedactors.cli import options
+from fedactors.cli.options import Talk
+
+if TYPE_CHECKING:
+    from fedactors.cli.run import Interrupts
+    from fedactors.cli.watching import Observer
+    from fedactors.config import Config
+    from fedactors.driver.run_directory import RunDirectory
+    from fedactors.record import Results
+
+
+@click.command(short_help="Start, watch, stop and save a federation.")
+@options.file
+@options.address
+@options.run_dir
+@options.overrides
+@options.talk
+def driver(file: Path, address: str | None, run_dir: Path | None, overrides: tuple[str, ...], talk: Talk) -> None:
+    """Drive the federation of FILE, whose controller is at ADDRESS, until it stops; then save it and show a summary.
+
+    Ctrl-C once finishes the open round and saves; twice leaves at once.
+    """
+    from fedactors import config as configuration
+    from fedactors.cli.run import run
+    from fedactors.cli.watching import conclude, watching
+    from fedactors.driver.run_directory import RunDirectory, default_run_directory
+
+    config = configuration.read(file, (*overrides, *options.at(address)))
+    with (
+        closing(RunDirectory(run_dir or default_run_directory(config.name))) as directory,
+        watching(config, directory.logs / "driver.jsonl", talk) as observers,
+    ):
+        outcome = run(
+            lambda interrupts: _drive(config, directory, observers, interrupts),
+            uvloop=config.runtime.uvloop,
+            said="finishing the round, then saving; Ctrl-C again leaves at once",
+        )
+    conclude(outcome, directory.path)
+
+
+async def _drive(config: Config, directory: RunDirectory, observers: Sequence[Observer], interrupts: Interrupts) -> Results:
+    from fedactors.config import connect
+    from fedactors.driver.driver import Driver
+    from fedactors.protocol.admin import AdminClient
+
+    channel = connect(config)
+    try:
+        session = Driver(config, AdminClient(channel), directory, observers)
+        interrupts.then(lambda: session.stop("Ctrl-C"))
+        return await session.run()
+    finally:
+        await channel.close()

@@ -1,0 +1,75 @@
+"""`fedactors learner`: one learner in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fedactors.cli import options
+from fedactors.cli.options import Talk
+
+if TYPE_CHECKING:
+    from fedactors.cli.run import Interrupts
+    from fedactors.config import Config
+    from fedactors.learner import Learner
+
+
+@click.command(short_help="Serve a federation as one of its learners.")
+@click.argument("file", required=False, callback=options.as_path)
+@click.option("--entry", metavar="ENTRY", help="The learner's code, as learner.py:MyLearner; FILE need not be given then.")
+@options.address
+@click.option("--id", "identity", metavar="ID", help="This learner's identity.  [default: learner-INDEX]")
+@click.option("--index", type=click.IntRange(min=0), default=0, show_default=True, help="Its place among the learners.")
+@click.option("--count", type=click.IntRange(min=1), help="How many learners there are.  [default: as FILE says]")
+@options.overrides
+@options.log_file
+@click.option("--parent-fd", type=int, hidden=True, help="A pipe that the parent holds open; when it closes, end.")
+@options.talk
+def learner(
+    file: Path | None,
+    entry: str | None,
+    address: str | None,
+    identity: str | None,
+    index: int,
+    count: int | None,
+    overrides: tuple[str, ...],
+    log_file: Path | None,
+    parent_fd: int | None,
+    talk: Talk,
+) -> None:
+    """Join the federation at a controller's ADDRESS as one learner, until it is over, or Ctrl-C."""
+    from fedactors import config as configuration
+    from fedactors.cli.run import run
+    from fedactors.cli.watching import serving
+    from fedactors.learner import LearnerContext, build_learner
+    from fedactors.learner.parent import exit_with_parent
+
+    if parent_fd is not None:
+        exit_with_parent(parent_fd)
+    if file is None and entry is None:
+        raise click.UsageError("give a FILE, or the learner's code with --entry")
+    given = {"learners.entry": entry, "learners.count": count}
+    overrides += tuple(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None)
+    overrides += tuple(options.at(address))
+    config = configuration.from_mapping({}, overrides) if file is None else configuration.read(file, overrides)
+    identity = identity or f"learner-{index}"
+    context = LearnerContext(identity, index, config.learners.count, config.seed, config.learners.options)
+    with serving(talk, log_file, federation=config.name, learner=identity):
+        made = build_learner(configuration.load_entry(config), context)
+        run(lambda interrupts: _serve(made, identity, config, interrupts), uvloop=config.runtime.uvloop)
+
+
+async def _serve(made: Learner, identity: str, config: Config, interrupts: Interrupts) -> None:
+    from fedactors.config import connect
+    from fedactors.learner import LearnerClient
+
+    channel = connect(config)
+    try:
+        client = LearnerClient(made, identity, channel, federation=config.name)
+        interrupts.then(client.leave)
+        await client.run()
+    finally:
+        await channel.close()

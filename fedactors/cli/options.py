@@ -1,0 +1,86 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_DEBUG = "fedactors.debug"
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How much is said.
+
+    Attributes:
+        quiet: nothing but the summary and errors.
+        verbose: log lines on stderr too.
+        log_level: the least level that is logged.
+        debug: with tracebacks.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_level: str = "info"
+    debug: bool = False
+
+
+def debugging(ctx: click.Context) -> bool:
+    """Whether `--debug` was given."""
+    return bool(ctx.meta.get(_DEBUG, False))
+
+
+def _note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    ctx.meta[_DEBUG] = value
+    return value
+
+
+def as_path(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
+    """A parameter's callback."""
+    return None if value is None else Path(value)
+
+
+file = click.argument("file", callback=as_path)
+
+overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the configuration, as in --set stop.rounds=3."
+)
+
+address = click.option(
+    "--address", metavar="ADDRESS", help="Of the controller, as in grpc://127.0.0.1:4450 or grpc:///run/fed.sock."
+)
+
+run_dir = click.option("--run-dir", callback=as_path, metavar="DIR", help="Where the run is saved.  [default: runs/NAME-TIME]")
+
+
+def at(where: str | None) -> list[str]:
+    """An `--address` as an override of the configuration, so that it is checked like one."""
+    return [] if where is None else [f"controller.address={json.dumps(where)}"]
+
+
+log_file = click.option("--log-file", callback=as_path, metavar="FILE", help="Write the log there too, as JSON lines.")
+
+debug = click.option("--debug", is_flag=True, callback=_note_debug, expose_value=False, help="Show the traceback of an error.")
+
+
+def talk(function: Function) -> Function:
+    """Adds --quiet, --verbose, --log-level and --debug, given to the verb as one `talk`."""
+
+    @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the summary and errors.")
+    @click.option("--verbose", "-v", is_flag=True, help="Show log lines on stderr too.")
+    @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="The least level logged.")
+    @debug
+    @functools.wraps(function)
+    def wrapped(*args: Any, quiet: bool, verbose: bool, log_level: str, **kwargs: Any) -> Any:
+        return function(*args, talk=Talk(quiet, verbose, log_level, debugging(click.get_current_context())), **kwargs)
+
+    return wrapped  # type: ignore[return-value]  # the same function, with its options in place of `talk`
