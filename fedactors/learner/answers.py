@@ -15,7 +15,7 @@ import numpy as np
 
 from fedactors.errors import FedactorsError, LayoutMismatch, LearnerFailed
 from fedactors.learner.base import AnyWeights, Learner
-from fedactors.learner.blame import blamed
+from fedactors.learner.blame import blamed, kind_of
 from fedactors.model import DTYPES, Array, Layout, Weights, is_floating
 from fedactors.task import EvaluateParams, EvaluationReport, TrainParams, TrainReport, numbers
 
@@ -91,7 +91,7 @@ def answer_train(
     result = _called("train", learner.train, given(weights), params)
     elapsed_ms = (clock() - began) * 1000.0
     if not isinstance(result, tuple) or len(result) != 2:
-        raise LearnerFailed(f"train() returned {_kind(result)}; it returns a tuple of the new weights and the metrics")
+        raise LearnerFailed(f"train() returned {kind_of(result)}; it returns a tuple of the new weights and the metrics")
     fitted, cast = _fitted("train", layout, result[0])
     return Trained(fitted, _train_report(learner, _metrics("train", result[1]), params, elapsed_ms), cast)
 
@@ -119,8 +119,8 @@ def _ordinals(count: int) -> list[str]:
 
 def _fitted(method: str, layout: Layout, result: Any) -> tuple[Weights, tuple[str, ...]]:
     names = [tensor.name for tensor in layout.tensors]
-    if isinstance(result, Sequence) and len(result) != len(names):
-        raise LayoutMismatch(f"{method}() returned {len(result)} tensors; the global model has {len(names)}")
+    if isinstance(result, (list, tuple)) and len(result) != len(names):
+        raise LayoutMismatch(f"{method}() returned {len(result)} tensors instead of the global model's {len(names)}")
     weights = _by_name(method, result, names)
     cast = _cast(weights, layout)
     difference = layout.difference(weights)
@@ -144,21 +144,21 @@ def _cast(weights: dict[str, Array], layout: Layout) -> tuple[str, ...]:
 def _by_name(method: str, result: Any, names: Sequence[str] | None = None) -> dict[str, Array]:
     if isinstance(result, Mapping):
         weights = dict(result)
-    elif isinstance(result, Sequence) and not isinstance(result, str):
+    elif isinstance(result, (list, tuple)):
         weights = dict(zip(names or _ordinals(len(result)), result, strict=True))
     else:
         raise LearnerFailed(
-            f"{method}() returned {_kind(result)} as weights; weights are numpy arrays by name, or a list of them"
+            f"{method}() returned {kind_of(result)}, not weights: numpy arrays by name, or a list of them"
         )
     for name, array in weights.items():
         if not isinstance(array, (np.ndarray, np.generic)):
-            raise LearnerFailed(f"{method}() returned {_kind(array)} as tensor {name!r}; tensors are numpy arrays")
+            raise LearnerFailed(f"{method}() returned {kind_of(array)} as tensor {name!r}; tensors are numpy arrays")
     return {name: np.asarray(array) for name, array in weights.items()}
 
 
 def _metrics(method: str, result: Any) -> dict[str, float]:
     if not isinstance(result, Mapping):
-        raise LearnerFailed(f"{method}() returned {_kind(result)} as metrics; metrics are numbers by name")
+        raise LearnerFailed(f"{method}() returned {kind_of(result)} as metrics; metrics are numbers by name")
     return numbers(f"{method}()", result)
 
 
@@ -198,7 +198,3 @@ def _called(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise LearnerFailed(f"{name} failed: {blamed(error)}") from error
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"

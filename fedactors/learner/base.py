@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from fedactors.errors import LearnerFailed
-from fedactors.learner.blame import blamed
+from fedactors.learner.blame import blamed, kind_of
 from fedactors.model import Array, LearnerId, Weights
 from fedactors.task import EvaluateParams, TrainParams
 
@@ -114,9 +114,7 @@ def build_learner(entry: Any, context: LearnerContext) -> Learner:
         raise LearnerFailed(f"{name} could not be made: {blamed(error)}") from error
     missing = missing_methods(made)
     if missing:
-        raise LearnerFailed(
-            f"{name} returned a {type(made).__name__}, which lacks {_listed(missing)}; a learner has {_listed(METHODS)}"
-        )
+        raise LearnerFailed(f"{name} returned {kind_of(made)} without {_listed(missing)}; a learner has {_listed(METHODS)}")
     return made  # type: ignore[no-any-return]  # duck-typed: it has the four methods
 
 

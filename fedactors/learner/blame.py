@@ -1,4 +1,4 @@
-"""What a user's exception comes to in one line: its type, its message and the place in the user's own code."""
+"""What a user's mistake comes to in one line: what was raised and where in their own code, or what was returned."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ def blamed(error: BaseException) -> str:
     own = [frame for frame in frames if not frame.filename.startswith((*_FOREIGN, "<"))]
     frame = (own or frames)[-1]
     return f"{said} ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for a message: "None", "a dict", "an ndarray"."""
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"an {name}" if name[:1].lower() in ("a", "e", "i", "o", "u") or name == "ndarray" else f"a {name}"
