@@ -86,8 +86,8 @@ class Synchronous(Protocol):
         max_failed_rounds: abandoned rounds in a row after which the federation gives up, >= 1.
 
     Source: McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS 2017,
-    arXiv:1602.05629; over-selection and deadlines: Bonawitz et al., Towards Federated Learning at Scale: System Design, MLSys 2019,
-    section 2.2, arXiv:1902.01046.
+    arXiv:1602.05629; over-selection and deadlines: Bonawitz et al., Towards Federated Learning at Scale: System Design, MLSys
+    2019, section 2.2, arXiv:1902.01046.
     """
 
     round_timeout_s: float | None = None

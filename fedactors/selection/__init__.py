@@ -4,7 +4,8 @@
     everyone  every learner that is here
     uniform   a fraction or a number of them, drawn without replacement
 
-A new policy is one file here and one entry point in the group `fedactors.selection`; `fedactors.testing.check_selection` tests it.
+A new policy is one file here and one entry point in the group `fedactors.selection`;
+`fedactors.testing.check_selection` tests it.
 """
 
 from fedactors.selection.base import Candidate, Selection

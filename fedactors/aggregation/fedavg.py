@@ -1,0 +1,70 @@
+"""Federated averaging."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from fedactors.aggregation._kernels import WeightedMean
+from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.errors import ModelError
+from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+
+NAMES_MAX = 10
+"""Learners that an error names; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FedAvg(Rule):
+    """The weighted mean of the updates.
+
+    x = sum_i p_i w_i / sum_i p_i, with w_i the `buffer` and p_i the `factor` of contribution i.
+
+    Every tensor keeps its dtype. Floating-point tensors are summed in at least float32, to within 1e-6 of the exact mean for any
+    number of updates. An integer tensor is the exact mean, rounded once, half to even (exact while the weighted sum stays below
+    2^53); a bool tensor is True where more than half of the share says so. Updates are folded as they come: the accumulator is as
+    large as the model (twice for 16-bit tensors), and once more for each power of 16 in the number of updates.
+
+    Source: McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS 2017, Algorithm 1,
+    arXiv:1602.05629. There p_i = n_i; here p_i is what the weighting says.
+    """
+
+    @override
+    def fold(self, layout: Layout) -> Fold:
+        return FedAvgFold(layout)
+
+
+class FedAvgFold(Fold):
+    """The running weighted mean of the open round."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._mean = WeightedMean(layout)
+        self._learners: list[LearnerId] = []
+
+    @override
+    def add(self, contribution: Contribution) -> None:
+        assert math.isfinite(contribution.factor), f"{contribution.learner} has factor {contribution.factor}"
+        assert contribution.factor >= 0, f"{contribution.learner} has factor {contribution.factor}"
+        self._learners.append(contribution.learner)
+        self._mean.add(contribution.buffer, contribution.factor)
+
+    @override
+    def commit(self, current: GlobalModel) -> Buffer:
+        learners, self._learners = self._learners, []
+        if not learners:
+            raise ModelError("there is nothing to combine: no update was added")
+        if not self._mean.factors:
+            raise ModelError(f"the updates' factors sum to zero: {_named(learners)} reported nothing that they are weighted by")
+        return self._mean.take()
+
+    @override
+    def abandon(self) -> None:
+        self._learners.clear()
+        self._mean.clear()
+
+
+def _named(learners: list[LearnerId]) -> str:
+    rest = len(learners) - NAMES_MAX
+    return ", ".join(sorted(learners)[:NAMES_MAX]) + (f" and {rest} more" if rest > 0 else "")
