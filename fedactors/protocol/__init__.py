@@ -1,0 +1,67 @@
+"""What is said between a controller, its learners and its drivers, and how it is written.
+
+    messages   every message as a frozen value; the names of the streams
+    wire       messages as frames and back; bodies: the msgpack parts of them
+    states     a session's rules as one table
+    session    one side of a session: join, read_hello, welcome, refuse, Session
+    blobs      weights in chunks: fetch, push, and the controller's side of both
+    chunks     one chunk as a frame; gate: how many are written at a time; buffers: memory used again
+    admin      drivers and operators: AdminClient, and the controller's side
+    _pb        code generated from schemas/
+
+Everything here speaks through a `fedactors.transport.Stream`, whatever carries it.
+"""
+
+from fedactors.protocol.admin import AdminClient, Verb
+from fedactors.protocol.blobs import (
+    BlobReceiver,
+    EncodedBlob,
+    answer_push,
+    encode_blob,
+    fetch,
+    push,
+    read_fetch,
+    read_opening,
+    receive_blob,
+    send_blob,
+)
+from fedactors.protocol.buffers import BufferPool
+from fedactors.protocol.chunks import CHUNK_BYTES
+from fedactors.protocol.messages import (
+    DOWNLOAD,
+    FETCH,
+    GET_STATUS,
+    ORDER,
+    PUSH,
+    SESSION,
+    SHIP,
+    WATCH,
+    WIRE_VERSION,
+    BlobHeader,
+    Cancel,
+    Evaluated,
+    FetchRequest,
+    FromController,
+    FromLearner,
+    Goodbye,
+    GoodbyeReason,
+    Heartbeat,
+    Hello,
+    Message,
+    PushAnswer,
+    PushGrant,
+    PushOpening,
+    Task,
+    TaskFailure,
+    Welcome,
+)
+from fedactors.protocol.session import JoinRefused, Session, SessionLost, join, read_hello, refuse, welcome
+
+__all__ = [
+    "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "ORDER", "PUSH", "SESSION", "SHIP", "WATCH", "WIRE_VERSION",
+    "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "EncodedBlob", "Evaluated", "FetchRequest",
+    "FromController", "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello", "JoinRefused", "Message",
+    "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task", "TaskFailure", "Verb", "Welcome",
+    "answer_push", "encode_blob", "fetch", "join", "push", "read_fetch", "read_hello", "read_opening", "receive_blob",
+    "refuse", "send_blob", "welcome",
+]  # fmt: skip

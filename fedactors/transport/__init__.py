@@ -1,0 +1,15 @@
+"""Moves frames of bytes between processes; knows neither models nor actors.
+
+    base      the interface: Transport, Listener, Channel, Stream, Address
+    memory    within one event loop, memory://name
+    grpc      gRPC over TCP or a Unix socket, grpc://host:port and grpc:///path
+    pipe      the bounded queue that both are made of
+    serving   what a listener does with each stream
+    malloc    settings of the C library's allocator that make bulk transfers fast
+
+The implementations are plug-ins: `fedactors.transport.memory`, `fedactors.transport.grpc`.
+"""
+
+from fedactors.transport.base import FRAME_BYTES_MAX, Accept, Address, Channel, Listener, Stream, Transport
+
+__all__ = ["FRAME_BYTES_MAX", "Accept", "Address", "Channel", "Listener", "Stream", "Transport"]

@@ -1,0 +1,1 @@
+"""Code generated from schemas/ by `python schemas/generate.py`; not to be edited."""

@@ -1,0 +1,199 @@
+"""What drivers and operators say to a controller: both sides of each conversation of the Admin service.
+
+client                          controller, by stream.method
+status()                        GET_STATUS   answer_status(stream, status)
+watch(from_number)              WATCH        read_watch(stream), send_event(stream, event) for each event
+order(verb, why)                ORDER        read_order(stream), answer_order(stream, done, why)
+ship(layout, buffer)            SHIP         as a push: read_opening, receive_blob, answer_push
+download(version)               DOWNLOAD     read_download(stream), send_blob
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Proto
+
+from fedactors.errors import EndOfStream, FederationFailed, RemoteProtocolError
+from fedactors.model import Buffer, Layout, Version
+from fedactors.protocol import bodies
+from fedactors.protocol._pb import admin_pb2 as pb
+from fedactors.protocol.blobs import MODEL_BYTES_MAX, OPEN_TIMEOUT_S, download, upload
+from fedactors.protocol.chunks import CHUNK_BYTES
+from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, ORDER, SHIP, WATCH, PushOpening
+from fedactors.record import Event, EventKind
+from fedactors.task import TrainReport
+from fedactors.transport import FRAME_BYTES_MAX, Channel, Stream
+
+NEWEST = -1
+"""The version to download when it is not known."""
+BODY_BYTES_MAX = FRAME_BYTES_MAX - 1024
+"""Of a status or an event: a round of thousands of learners is one event."""
+
+P = TypeVar("P", bound=Proto)
+
+
+class Verb(enum.StrEnum):
+    """What can be ordered."""
+
+    START = "start"
+    """Take the initial weights from a learner, unless some were shipped, and begin to train."""
+    STOP = "stop"
+    """Combine what the open round has, evaluate, and end."""
+    ABORT = "abort"
+    """End now: the open round is dropped."""
+    PAUSE = "pause"
+    """Begin no further round."""
+    RESUME = "resume"
+    CLOSE = "close"
+    """The results are fetched: say goodbye and go down."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order, and what to write into the record as its reason."""
+
+    verb: Verb
+    why: str = ""
+
+
+_VERBS: dict[Verb, Any] = {verb: pb.OrderRequest.Verb.Value(verb.name) for verb in Verb}
+_VERB_OF = {number: verb for verb, number in _VERBS.items()}
+
+
+class AdminClient:
+    """A driver's or an operator's side. Each call is a stream of its own.
+
+    Every method raises Unreachable if the stream cannot be opened, StreamClosed if the controller is gone or refuses to serve it,
+    and RemoteProtocolError if the answer is none.
+    """
+
+    def __init__(self, channel: Channel, *, open_timeout_s: float = OPEN_TIMEOUT_S) -> None:
+        self._channel = channel
+        self._open_timeout_s = open_timeout_s
+
+    async def status(self) -> dict[str, Any]:
+        """The federation's state; the keys are documented in `fedactors.record`."""
+        answer = await self._ask(GET_STATUS, pb.StatusRequest(), pb.Status)
+        return bodies.unpack("the status", answer.body, BODY_BYTES_MAX)
+
+    async def watch(self, from_number: int = 0) -> AsyncIterator[Event]:
+        """Every event from this number on, then each new one; ends in good order when the federation is done."""
+        stream = await self._open(WATCH, pb.WatchRequest(from_number=from_number))
+        try:
+            while True:
+                yield _event(_parsed(pb.Event, await stream.receive()))
+        except EndOfStream:
+            return
+        finally:
+            stream.cut("nobody watches any more")
+
+    async def order(self, verb: Verb, why: str = "") -> None:
+        """Order something.
+
+        Raises:
+            FederationFailed: the controller does not do it; the message is its reason.
+        """
+        answer = await self._ask(ORDER, pb.OrderRequest(verb=_VERBS[verb], why=why), pb.OrderAnswer)
+        if not answer.done:
+            raise FederationFailed(f"the controller refused to {verb}: {answer.why or 'it gave no reason'}")
+
+    async def ship(self, layout: Layout, buffer: Buffer) -> None:
+        """Make these weights version 0.
+
+        Raises:
+            FederationFailed: the controller does not take them; the message is its reason.
+        """
+        opening = PushOpening(b"", "", layout.digest, tuple(layout.specs), layout.nbytes, TrainReport(0))
+        stream = await self._channel.open(SHIP, timeout_s=self._open_timeout_s)
+        answer = await upload(stream, opening, buffer, CHUNK_BYTES)
+        if not answer.accepted:
+            raise FederationFailed(f"the controller refused the initial weights: {answer.why or 'it gave no reason'}")
+
+    async def download(
+        self, version: Version = NEWEST, *, model_bytes_max: int = MODEL_BYTES_MAX
+    ) -> tuple[Version, Layout, Buffer]:
+        """A version of the global model: its number, its layout, and a buffer that is the caller's."""
+        stream = await self._channel.open(DOWNLOAD, timeout_s=self._open_timeout_s)
+        request = pb.DownloadRequest(version=version).SerializeToString()
+        return await download(stream, request, None, None, model_bytes_max)
+
+    async def _ask(self, method: str, request: Proto, kind: type[P]) -> P:
+        stream = await self._open(method, request)
+        try:
+            return _parsed(kind, await stream.receive())
+        finally:
+            stream.cut("answered")
+
+    async def _open(self, method: str, request: Proto) -> Stream:
+        stream = await self._channel.open(method, timeout_s=self._open_timeout_s)
+        try:
+            await stream.send(request.SerializeToString())
+            await stream.finish()
+        except BaseException:
+            stream.cut("the request was not sent")
+            raise
+        return stream
+
+
+# --------------------------------------------------------------------------------------------------------------- the controller
+
+
+async def answer_status(stream: Stream, status: Mapping[str, Any]) -> None:
+    """Read the request for the status and answer it."""
+    _parsed(pb.StatusRequest, await stream.receive())
+    await stream.send(pb.Status(body=bodies.pack("the status", status, BODY_BYTES_MAX)).SerializeToString())
+
+
+async def read_watch(stream: Stream) -> int:
+    """The number of the first event that is wanted."""
+    return _parsed(pb.WatchRequest, await stream.receive()).from_number
+
+
+async def send_event(stream: Stream, event: Event) -> None:
+    """Tell a watcher."""
+    body = bodies.pack(f"event {event.number} ({event.kind})", event.body, BODY_BYTES_MAX)
+    message = pb.Event(number=event.number, unix_time_s=event.unix_time_s, kind=event.kind, body=body)
+    await stream.send(message.SerializeToString())
+
+
+async def read_order(stream: Stream) -> OrderRequest:
+    """What is ordered."""
+    request = _parsed(pb.OrderRequest, await stream.receive())
+    verb = _VERB_OF.get(request.verb)
+    if verb is None:
+        raise RemoteProtocolError(f"order {request.verb} is none that this version knows")
+    return OrderRequest(verb, request.why)
+
+
+async def answer_order(stream: Stream, done: bool, why: str = "") -> None:
+    """Whether it is done, or why not."""
+    await stream.send(pb.OrderAnswer(done=done, why=why).SerializeToString())
+
+
+async def read_download(stream: Stream) -> Version | None:
+    """The version that is wanted; None for the newest."""
+    version = _parsed(pb.DownloadRequest, await stream.receive()).version
+    return None if version < 0 else version
+
+
+def _event(message: pb.Event) -> Event:
+    try:
+        kind = EventKind(message.kind)
+    except ValueError:
+        raise RemoteProtocolError(
+            f"event {message.number} is of kind {message.kind!r:.80}, which this version does not know"
+        ) from None
+    body = bodies.unpack(f"event {message.number}", message.body, BODY_BYTES_MAX)
+    return Event(message.number, message.unix_time_s, kind, body)
+
+
+def _parsed(kind: type[P], frame: bytes) -> P:
+    try:
+        return kind.FromString(frame)
+    except DecodeError as error:
+        raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a {kind.DESCRIPTOR.name}: {error}") from error

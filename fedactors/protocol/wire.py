@@ -1,0 +1,346 @@
+"""How messages are written and read: protobuf outside (schemas/fedactors/v1), msgpack for the parts that users extend.
+
+Whatever bytes a peer sends, reading them gives a message or raises RemoteProtocolError, and never takes more memory than the
+frame itself: every length is checked before anything is built from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sized
+from functools import partial
+from typing import Any, TypeVar, assert_never
+
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Proto
+
+from fedactors.errors import LocalProtocolError, RemoteProtocolError
+from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
+from fedactors.protocol import bodies
+from fedactors.protocol._pb import federation_pb2 as pb
+from fedactors.protocol.messages import (
+    BlobHeader,
+    Cancel,
+    Evaluated,
+    FetchRequest,
+    FromController,
+    FromLearner,
+    Goodbye,
+    GoodbyeReason,
+    Heartbeat,
+    Hello,
+    Message,
+    PushAnswer,
+    PushGrant,
+    PushOpening,
+    Specs,
+    Task,
+    TaskFailure,
+    Welcome,
+)
+from fedactors.task import METRICS_MAX, EvaluateParams, TaskKind, TrainParams
+
+__all__ = [
+    "CONTROL_BYTES_MAX", "BlobHeader", "Cancel", "Evaluated", "FetchRequest", "FromController", "FromLearner",
+    "Goodbye", "GoodbyeReason", "Heartbeat", "Hello", "Message", "PushAnswer", "PushGrant", "PushOpening", "Specs",
+    "Task", "TaskFailure", "Welcome", "decode_fetch", "decode_from_controller", "decode_from_learner",
+    "decode_header", "decode_opening", "decode_reply", "encode", "encode_fetch", "encode_header", "encode_opening",
+    "encode_reply",
+]  # fmt: skip
+
+CONTROL_BYTES_MAX = 64 * 1024
+"""A longer frame on a session is refused by both sides."""
+WHY_CHARS_MAX = 4096
+TOKEN_BYTES_MAX = 64
+TASKS_HELD_MAX = 1024
+DIMENSIONS_MAX = 64
+
+_REASONS: dict[GoodbyeReason, Any] = {reason: pb.Goodbye.Reason.Value(reason.name) for reason in GoodbyeReason}
+_REASON_OF = {number: reason for reason, number in _REASONS.items()}
+
+P = TypeVar("P", bound=Proto)
+M = TypeVar("M")
+
+
+# ---------------------------------------------------------------------------------------------------------------------- control
+
+
+def encode(message: Message) -> bytes:
+    """A control message as a frame.
+
+    Raises:
+        LocalProtocolError: it is too long, or a value in it cannot travel.
+    """
+    frame = _written(type(message).__name__, partial(_envelope, message))
+    if len(frame) > CONTROL_BYTES_MAX:
+        name = type(message).__name__
+        raise LocalProtocolError(f"{name} takes {len(frame):,} bytes; a control message may take {CONTROL_BYTES_MAX:,}")
+    return frame
+
+
+def _envelope(message: Message) -> Proto:
+    match message:
+        case Heartbeat():  # heartbeat and goodbye have the same numbers both ways
+            return pb.LearnerMessage(heartbeat=pb.Heartbeat())
+        case Goodbye(reason, why):
+            return pb.LearnerMessage(goodbye=pb.Goodbye(reason=_REASONS[reason], why=why[:WHY_CHARS_MAX]))
+        case Hello():
+            return pb.LearnerMessage(hello=pb.Hello(**{name: getattr(message, name) for name in Hello.__slots__}))
+        case Evaluated(task, report):
+            body = bodies.pack("the evaluation's report", bodies.evaluation_report_body(report))
+            return pb.LearnerMessage(evaluated=pb.Evaluated(task=task, body=body))
+        case TaskFailure(task, why):
+            return pb.LearnerMessage(task_failure=pb.TaskFailure(task=task, why=why[:WHY_CHARS_MAX]))
+        case Welcome():
+            return pb.ControllerMessage(welcome=pb.Welcome(**{name: getattr(message, name) for name in Welcome.__slots__}))
+        case Task():
+            return pb.ControllerMessage(task=_task_written(message))
+        case Cancel(task):
+            return pb.ControllerMessage(cancel=pb.Cancel(task=task))
+        case _:
+            assert_never(message)
+
+
+def decode_from_learner(frame: bytes) -> FromLearner:
+    """A learner's message.
+
+    Raises:
+        RemoteProtocolError: the frame is none; the error says what is wrong with it.
+    """
+    return _content(_parsed(pb.LearnerMessage, frame), _FROM_LEARNER)
+
+
+def decode_from_controller(frame: bytes) -> FromController:
+    """A controller's message.
+
+    Raises:
+        RemoteProtocolError: the frame is none; the error says what is wrong with it.
+    """
+    return _content(_parsed(pb.ControllerMessage, frame), _FROM_CONTROLLER)
+
+
+def _hello(message: pb.Hello) -> Hello:
+    _bounded("tags", message.tags, METRICS_MAX)
+    _bounded("tasks_held", message.tasks_held, TASKS_HELD_MAX)
+    return Hello(
+        learner=_name("learner", message.learner),
+        federation=message.federation,
+        resume_token=_token(message.resume_token),
+        num_train_examples=message.num_train_examples,
+        num_test_examples=message.num_test_examples,
+        tags=tuple(message.tags),
+        tasks_held=tuple(message.tasks_held),
+        software=message.software[:NAME_CHARS_MAX],
+        wire_version=message.wire_version,
+    )
+
+
+def _welcome(message: pb.Welcome) -> Welcome:
+    if not (0 < message.heartbeat_s < message.lost_after_s < math.inf):
+        times = f"heartbeat_s = {message.heartbeat_s:g}, lost_after_s = {message.lost_after_s:g}"
+        raise RemoteProtocolError(f"a welcome with {times}; 0 < heartbeat_s < lost_after_s is needed")
+    if message.chunk_bytes == 0:
+        raise RemoteProtocolError("a welcome with chunk_bytes = 0")
+    return Welcome(
+        token=_token(message.token),
+        heartbeat_s=message.heartbeat_s,
+        lost_after_s=message.lost_after_s,
+        chunk_bytes=message.chunk_bytes,
+        resumed=message.resumed,
+        federation=message.federation,
+    )
+
+
+def _task_written(task: Task) -> pb.Task:
+    match task.kind, task.params:
+        case TaskKind.INITIALISE, None:
+            return pb.Task(id=task.id, kind=task.kind)
+        case TaskKind.TRAIN, TrainParams() as train:
+            body = bodies.pack("the task's parameters", bodies.train_body(train))
+        case TaskKind.EVALUATE, EvaluateParams() as evaluate:
+            body = bodies.pack("the task's parameters", {"options": evaluate.options})
+        case _:
+            raise LocalProtocolError(f"a task of kind {task.kind} does not take {type(task.params).__name__}")
+    return pb.Task(id=task.id, kind=task.kind, round=task.round, version=task.version, body=body)
+
+
+def _task(message: pb.Task) -> Task:
+    task = _name("task", message.id)
+    if message.kind == TaskKind.INITIALISE:
+        return Task(task, TaskKind.INITIALISE)
+    if message.kind not in (TaskKind.TRAIN, TaskKind.EVALUATE):
+        raise RemoteProtocolError(f"task {task!r} is of kind {message.kind!r:.80}, which this version does not know")
+    body = bodies.unpack("the task's parameters", message.body)
+    if message.kind == TaskKind.TRAIN:
+        return Task(task, TaskKind.TRAIN, bodies.train_params(message.round, message.version, body))
+    return Task(task, TaskKind.EVALUATE, bodies.evaluate_params(message.round, message.version, body))
+
+
+def _evaluated(message: pb.Evaluated) -> Evaluated:
+    report = bodies.evaluation_report(bodies.unpack("the evaluation's report", message.body))
+    return Evaluated(_name("task", message.task), report)
+
+
+def _task_failure(message: pb.TaskFailure) -> TaskFailure:
+    return TaskFailure(_name("task", message.task), message.why[:WHY_CHARS_MAX])
+
+
+def _cancel(message: pb.Cancel) -> Cancel:
+    return Cancel(_name("task", message.task))
+
+
+def _goodbye(message: pb.Goodbye) -> Goodbye:
+    reason = _REASON_OF.get(message.reason)
+    if reason is None:
+        raise RemoteProtocolError(f"a goodbye with reason {message.reason}, which this version does not know")
+    return Goodbye(reason, message.why[:WHY_CHARS_MAX])
+
+
+# ---------------------------------------------------------------------------------------------------------------------- weights
+
+
+def encode_fetch(request: FetchRequest) -> bytes:
+    """The one frame that a learner sends on Fetch."""
+    fields = {name: getattr(request, name) for name in FetchRequest.__slots__}
+    return _written("FetchRequest", lambda: pb.FetchRequest(**fields))
+
+
+def decode_fetch(frame: bytes) -> FetchRequest:
+    """The inverse of `encode_fetch`; RemoteProtocolError if it is none."""
+    message = _parsed(pb.FetchRequest, frame)
+    return FetchRequest(_token(message.token), message.version, _digest(message.layout_digest), message.offset)
+
+
+def encode_header(header: BlobHeader) -> bytes:
+    """The first frame of a blob."""
+    return _written("BlobHeader", lambda: pb.BlobFrame(header=_header_written(header)))
+
+
+def decode_header(frame: bytes) -> BlobHeader:
+    """The inverse of `encode_header`; RemoteProtocolError if it is none."""
+    message = _parsed(pb.BlobFrame, frame)
+    if message.WhichOneof("body") != "header":
+        raise RemoteProtocolError("a blob must begin with its header")
+    return _header(message.header)
+
+
+def encode_opening(opening: PushOpening) -> bytes:
+    """The first frame that a learner sends on Push."""
+    report = bodies.pack("the training's report", bodies.train_report_body(opening.report))
+    header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
+    return _written(
+        "PushOpening",
+        lambda: pb.PushFrame(
+            opening=pb.PushOpening(token=opening.token, task=opening.task, blob=_header_written(header), report=report)
+        ),
+    )
+
+
+def decode_opening(frame: bytes) -> PushOpening:
+    """The inverse of `encode_opening`; RemoteProtocolError if it is none."""
+    message = _parsed(pb.PushFrame, frame)
+    if message.WhichOneof("body") != "opening":
+        raise RemoteProtocolError("a push must begin with its opening")
+    opening = message.opening
+    _bounded("task", opening.task, NAME_CHARS_MAX)
+    header = _header(opening.blob)
+    report = bodies.train_report(bodies.unpack("the training's report", opening.report))
+    return PushOpening(_token(opening.token), opening.task, header.layout_digest, header.specs, header.total_bytes, report)
+
+
+def encode_reply(reply: PushGrant | PushAnswer) -> bytes:
+    """What a controller sends on Push."""
+    if isinstance(reply, PushGrant):
+        return pb.PushReply(grant=pb.PushGrant()).SerializeToString()
+    return _written("PushAnswer", lambda: pb.PushReply(answer=_answer_written(reply)))
+
+
+def decode_reply(frame: bytes) -> PushGrant | PushAnswer:
+    """The inverse of `encode_reply`; RemoteProtocolError if it is none."""
+    return _content(_parsed(pb.PushReply, frame), _REPLIES)
+
+
+def _answer_written(answer: PushAnswer) -> pb.PushAnswer:
+    return pb.PushAnswer(accepted=answer.accepted, refusal=answer.refusal, why=answer.why[:WHY_CHARS_MAX])
+
+
+def _answer(message: pb.PushAnswer) -> PushAnswer:
+    return PushAnswer(message.accepted, message.refusal[:NAME_CHARS_MAX], message.why[:WHY_CHARS_MAX])
+
+
+def _header_written(header: BlobHeader) -> pb.BlobHeader:
+    tensors = [pb.TensorSpec(name=name, dtype=dtype, shape=shape) for name, dtype, shape in header.specs or ()]
+    return pb.BlobHeader(
+        layout_digest=header.layout_digest, tensors=tensors, total_bytes=header.total_bytes, version=header.version
+    )
+
+
+def _header(message: pb.BlobHeader) -> BlobHeader:
+    _bounded("tensors", message.tensors, TENSORS_MAX)
+    if any(len(tensor.shape) > DIMENSIONS_MAX for tensor in message.tensors):
+        raise RemoteProtocolError(f"a tensor with more than {DIMENSIONS_MAX} dimensions")
+    specs = tuple((tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in message.tensors) or None
+    return BlobHeader(_digest(message.layout_digest), specs, message.total_bytes, message.version)
+
+
+# ----------------------------------------------------------------------------------------------------------------- small checks
+
+
+def _content(outer: Proto, readers: Mapping[str, Callable[[Any], M]]) -> M:
+    """What stands in the oneof `body` of an outer message."""
+    field = outer.WhichOneof("body")
+    if field is None:
+        raise RemoteProtocolError(f"a {outer.DESCRIPTOR.name} without content, or of a kind that this version does not know")
+    return readers[field](getattr(outer, field))
+
+
+def _parsed(kind: type[P], frame: bytes) -> P:
+    try:
+        return kind.FromString(frame)
+    except DecodeError as error:
+        raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a {kind.DESCRIPTOR.name}: {error}") from error
+
+
+def _written(name: str, build: Callable[[], Proto]) -> bytes:
+    try:
+        return build().SerializeToString()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LocalProtocolError(f"{name} cannot be written: {error}") from error
+
+
+def _name(what: str, name: str) -> str:
+    if not 0 < len(name) <= NAME_CHARS_MAX:
+        raise RemoteProtocolError(f"{what} {name!r:.80} is empty or longer than {NAME_CHARS_MAX} characters")
+    return name
+
+
+def _token(token: bytes) -> bytes:
+    _bounded("token", token, TOKEN_BYTES_MAX)
+    return token
+
+
+def _digest(digest: bytes) -> bytes:
+    _bounded("layout_digest", digest, TOKEN_BYTES_MAX)
+    return digest
+
+
+def _bounded(what: str, value: Sized, length_max: int) -> None:
+    if len(value) > length_max:
+        raise RemoteProtocolError(f"{what} has length {len(value):,}; at most {length_max:,} is allowed")
+
+
+_FROM_LEARNER: Mapping[str, Callable[[Any], FromLearner]] = {
+    "hello": _hello,
+    "heartbeat": lambda _: Heartbeat(),
+    "evaluated": _evaluated,
+    "task_failure": _task_failure,
+    "goodbye": _goodbye,
+}
+_FROM_CONTROLLER: Mapping[str, Callable[[Any], FromController]] = {
+    "welcome": _welcome,
+    "heartbeat": lambda _: Heartbeat(),
+    "task": _task,
+    "cancel": _cancel,
+    "goodbye": _goodbye,
+}
+_REPLIES: Mapping[str, Callable[[Any], PushGrant | PushAnswer]] = {"grant": lambda _: PushGrant(), "answer": _answer}
