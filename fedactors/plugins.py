@@ -22,9 +22,12 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from fedactors.errors import ConfigError, ExtraMissing, FedactorsError, LearnerFailed
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 KINDS: Mapping[str, str] = {
     "fedactors.scheduling": "protocol",
@@ -85,14 +88,14 @@ def option_problems(plugin: Any, name: str, options: Mapping[str, Any]) -> Itera
     """What is wrong with a plug-in's options: (option, in words) pairs; the option is None where one is missing."""
     from pydantic import ValidationError
 
-    adapters = _adapters(plugin)
+    known = adapters(plugin)
     for option, value in options.items():
-        if option not in adapters:
-            known = f"(known: {', '.join(adapters)})" if adapters else "(it has none)"
-            yield option, f"{name} has no option {option!r}{did_you_mean(option, adapters)} {known}"
+        if option not in known:
+            listed = f"(known: {', '.join(known)})" if known else "(it has none)"
+            yield option, f"{name} has no option {option!r}{did_you_mean(option, known)} {listed}"
             continue
         try:
-            adapters[option].validate_json(_as_json(value), strict=True)
+            known[option].validate_json(_as_json(value), strict=True)
         except ValidationError as error:
             yield option, f"{name}: {expected(option, value, error.errors(include_url=False)[0])}"
     for field in fields(plugin):
@@ -102,15 +105,19 @@ def option_problems(plugin: Any, name: str, options: Mapping[str, Any]) -> Itera
 
 def checked(plugin: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options without a problem, as the types of the plug-in's fields: lists become tuples, words become enum members."""
-    adapters = _adapters(plugin)
-    return {option: adapters[option].validate_json(_as_json(value), strict=True) for option, value in options.items()}
+    known = adapters(plugin)
+    return {option: known[option].validate_json(_as_json(value), strict=True) for option, value in options.items()}
 
 
 def expected(key: str, value: Any, error: Mapping[str, Any]) -> str:
     """One of pydantic's errors as `key = value must be ...`; what is inside a list or a table is named by its place."""
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if str(part).isidentifier())
+    for part in error["loc"]:  # pydantic puts words of its own between the places
+        if isinstance(value, list) and isinstance(part, int):
+            key, value = f"{key}[{part}]", value[part]
+        elif isinstance(value, dict) and part in value:
+            key, value = f"{key}.{part}", value[part]
     wish = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be", 1)
-    return f"{key}{place} = {as_written(error['input'] if place else value)} {wish}"
+    return f"{key} = {as_written(value)} {wish}"
 
 
 def as_written(value: Any) -> str:
@@ -125,7 +132,8 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _adapters(plugin: Any) -> dict[str, Any]:
+def adapters(plugin: Any) -> dict[str, TypeAdapter[Any]]:
+    """What checks each of a plug-in's options, by its name."""
     from pydantic import TypeAdapter
 
     hints = get_type_hints(plugin, include_extras=True)
@@ -171,9 +179,8 @@ def load_learner(entry: str, base_dir: Path) -> Any:
         ConfigError: there is no such file, module or object.
         LearnerFailed: importing it raised; one line with the exception, the file and the line.
     """
-    place, separator, wanted = entry.rpartition(":")
-    if not separator or not place or not wanted:
-        raise ConfigError(f"learner entry {entry!r} is not of the form file.py:object or package.module:object")
+    find_learner(entry, base_dir)
+    place, _, wanted = entry.rpartition(":")
     module = _file_module(entry, base_dir / place) if place.endswith(".py") else _named_module(entry, place, base_dir)
     if not hasattr(module, wanted):
         public = [name for name in vars(module) if not name.startswith("_")]
@@ -181,10 +188,23 @@ def load_learner(entry: str, base_dir: Path) -> Any:
     return getattr(module, wanted)
 
 
+def find_learner(entry: str, base_dir: Path) -> None:
+    """See that a learner's entry is well formed and its file is there, without running any of it.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    place, _, wanted = entry.rpartition(":")
+    if not place or not wanted:
+        raise ConfigError(f"learner entry {entry!r} is not of the form file.py:object or package.module:object")
+    if place.endswith(".py") and not (base_dir / place).is_file():
+        beside = [file.name for file in (base_dir / place).parent.glob("*.py")]
+        hint = did_you_mean(Path(place).name, beside)
+        raise ConfigError(f"learner entry {entry!r}: there is no file {(base_dir / place).resolve()}{hint}")
+
+
 def _file_module(entry: str, file: Path) -> ModuleType:
     file = file.resolve()
-    if not file.is_file():
-        raise ConfigError(f"learner entry {entry!r}: there is no file {file}")
     _put_on_path(file.parent)
     name = file.stem
     if name in sys.modules:  # two learners' files of one name live side by side

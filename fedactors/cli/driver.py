@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +36,8 @@ def driver(file: Path, address: str | None, run_dir: Path | None, overrides: tup
     from fedactors.driver.run_directory import RunDirectory, default_run_directory
 
     config = configuration.read(file, (*overrides, *options.at(address)))
-    with (
-        closing(RunDirectory(run_dir or default_run_directory(config.name))) as directory,
-        watching(config, directory.logs / "driver.jsonl", talk) as observers,
-    ):
+    directory = RunDirectory(run_dir or default_run_directory(config.name))
+    with watching(config, directory, "driver", talk) as observers:
         outcome = run(
             lambda interrupts: _drive(config, directory, observers, interrupts),
             uvloop=config.runtime.uvloop,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -29,10 +28,9 @@ def up(file: Path, in_process: bool, run_dir: Path | None, overrides: tuple[str,
     from fedactors.driver.up import run_up
 
     config = configuration.read(file, overrides)
-    with (
-        closing(RunDirectory(run_dir or default_run_directory(config.name))) as directory,
-        watching(config, directory.logs / "controller.jsonl", talk) as observers,
-    ):
+    configuration.find_entry(config)
+    directory = RunDirectory(run_dir or default_run_directory(config.name))
+    with watching(config, directory, "controller", talk) as observers:
         outcome = run(
             lambda interrupts: run_up(
                 config,

@@ -13,6 +13,8 @@ from fedactors.cli.exit_codes import ExitCode
 from fedactors.cli.options import Talk
 from fedactors.cli.run import Outcome
 from fedactors.config import Config
+from fedactors.driver.run_directory import RunDirectory
+from fedactors.errors import FedactorsError
 from fedactors.observe import logging
 from fedactors.observe.display import Display
 from fedactors.observe.summary import summary
@@ -22,19 +24,22 @@ Observer: TypeAlias = Callable[[Event], None]
 
 
 @contextmanager
-def watching(config: Config, log_file: Path, talk: Talk) -> Iterator[list[Observer]]:
-    """Logs into a file and a display of the run; yields those who want its events."""
+def watching(config: Config, directory: RunDirectory, process: str, talk: Talk) -> Iterator[list[Observer]]:
+    """Logs into the run directory and a display of the run; yields those who want its events.
+
+    An error passes through, once it is said where everything is that was saved before.
+    """
     console = talk.log_level if talk.verbose else "error"
-    with ExitStack() as exits:
-        logs = logging.configure(
-            talk.log_level, console=console, file=log_file, tracebacks=talk.debug, ids={"federation": config.name}
-        )
-        exits.enter_context(logs)
-        if talk.quiet:
-            yield []
-            return
-        display = Display(config.name, rounds_total=config.stop.rounds, evaluate_every=config.evaluate.every)
-        yield [exits.enter_context(display)]
+    file, ids = directory.logs / f"{process}.jsonl", {"federation": config.name}
+    try:
+        with ExitStack() as exits:
+            exits.enter_context(logging.configure(talk.log_level, console=console, file=file, tracebacks=talk.debug, ids=ids))
+            exits.callback(directory.close)
+            display = Display(config.name, rounds_total=config.stop.rounds, evaluate_every=config.evaluate.every)
+            yield [] if talk.quiet else [exits.enter_context(display)]
+    except FedactorsError:
+        click.echo(f"what there is of the run is in {directory.path}", err=True)
+        raise
 
 
 @contextmanager

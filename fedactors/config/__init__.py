@@ -16,6 +16,7 @@ from fedactors.config.plugging import (
     build_storage,
     build_transport,
     connect,
+    find_entry,
     load_entry,
     stop_conditions,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "build_storage",
     "build_transport",
     "connect",
+    "find_entry",
     "from_mapping",
     "json_schema",
     "leaves_the_machine",

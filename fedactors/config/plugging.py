@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Key: TypeAlias = tuple[str, ...]
 
+PLACE = "place"
+"""The option of a model store that is written in its URL: scheme://place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -60,7 +63,8 @@ class Slot:
             yield self.key, str(error)
             return
         options = (self.key[0], "options")
-        wrong = [((*options, option or ""), said) for option, said in plugins.option_problems(plugin, self.name, self.options)]
+        found = plugins.option_problems(plugin, self.name, self.options)
+        wrong = [(self.key if option == PLACE else (*options, option or ""), said) for option, said in found]
         yield from wrong
         if not wrong:
             try:
@@ -74,7 +78,7 @@ def slots(config: Config) -> dict[str, Slot]:
     """Every place that names a plug-in, by its table."""
     protocol, selection, aggregation = config.protocol, config.selection, config.aggregation
     scheme, _, place = config.store.url.partition("://")
-    store_options = {**config.store.options, "place": place} if place else config.store.options
+    store_options = {**config.store.options, PLACE: place} if place else config.store.options
     return {
         "protocol": Slot("fedactors.scheduling", ("protocol", "name"), protocol.name, protocol.options),
         "selection": Slot("fedactors.selection", ("selection", "policy"), selection.policy, selection.options),
@@ -134,9 +138,19 @@ def load_entry(config: Config) -> Any:
         ConfigError: none is named, or it does not exist.
         LearnerFailed: importing it raised.
     """
+    return plugins.load_learner(find_entry(config), config.base_dir)
+
+
+def find_entry(config: Config) -> str:
+    """The learners' entry, after a look whether it is there; nothing of it is run.
+
+    Raises:
+        ConfigError: none is named, or its file does not exist.
+    """
     if config.learners.entry is None:
         raise ConfigError('no learner is named; write entry = "learner.py:MyLearner" in [learners]')
-    return plugins.load_learner(config.learners.entry, config.base_dir)
+    plugins.find_learner(config.learners.entry, config.base_dir)
+    return config.learners.entry
 
 
 def stop_conditions(config: Config) -> StopConditions:

@@ -125,8 +125,11 @@ def _toml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
     try:
         return tomllib.loads(text), _toml_lines(text)
     except tomllib.TOMLDecodeError as error:
-        said = re.fullmatch(r"(.*) \(at line (\d+), (column \d+)\)", str(error))
-        raise ConfigError(f"{file}:{said[2]}: {said[1]} ({said[3]})" if said else f"{file}: {error}") from error
+        said = re.fullmatch(r"(.*) \(at (?:line (\d+), (column \d+)|(end of document))\)", str(error))
+        if said is None:
+            raise ConfigError(f"{file}: {error}") from error
+        line = said[2] or text.count("\n", 0, len(text.rstrip())) + 1
+        raise ConfigError(f"{file}:{line}: {said[1]} ({said[3] or said[4]})") from error
 
 
 _TOML_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from fedactors import plugins
 from fedactors.aggregation.weighting import METRIC_PREFIX, Share
@@ -22,13 +23,14 @@ _NAMED = {
     "ProtocolTable": ("name", "fedactors.scheduling"),
     "SelectionTable": ("policy", "fedactors.selection"),
     "AggregationTable": ("rule", "fedactors.aggregation"),
+    "StoreTable": ("url", "fedactors.storage"),
 }
 """The tables that name a plug-in: in which key, and from which group."""
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of `federation.toml`."""
-    schema = tables.Config.model_json_schema(schema_generator=GenerateJsonSchema)
+    schema = tables.Config.model_json_schema()
     schema["required"] = []
     definitions = schema["$defs"]
     _describe(schema, tables.Config)
@@ -61,13 +63,17 @@ def _describe(schema: dict[str, Any], documented: Any) -> None:
 
 
 def _list_plugins(table: dict[str, Any], key: str, group: str) -> None:
-    """Restrict the name to the built-ins, and the options to those of the plug-in that is named."""
+    """Restrict the name (or a URL's scheme) to the built-ins, and the options to those of the plug-in that is named."""
     builtin = sorted(point.name for point in entry_points(group=group) if point.value.startswith("fedactors."))
-    table["properties"][key]["enum"] = builtin
-    default = table["properties"][key]["default"]
+    properties, url = table["properties"], key == "url"
+    properties[key] |= {"pattern": f"^({'|'.join(builtin)})://"} if url else {"enum": builtin}
+    default = properties[key]["default"].partition("://")[0]
     table["allOf"] = [
         {
-            "if": {"properties": {key: {"const": name}}, "required": [] if name == default else [key]},
+            "if": {
+                "properties": {key: {"pattern": f"^{name}://"} if url else {"const": name}},
+                "required": [] if name == default else [key],
+            },
             "then": {"properties": {"options": _options_schema(plugins.load(group, name))}},
         }
         for name in builtin
@@ -75,9 +81,13 @@ def _list_plugins(table: dict[str, Any], key: str, group: str) -> None:
 
 
 def _options_schema(plugin: Any) -> dict[str, Any]:
-    schema = TypeAdapter(plugin).json_schema()
+    defaults = {field.name: field.default for field in fields(plugin) if field.default is not MISSING}
+    properties = {name: adapter.json_schema() for name, adapter in plugins.adapters(plugin).items()}
+    for name in properties.keys() & defaults:
+        properties[name]["default"] = to_jsonable_python(defaults[name])
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     _describe(schema, plugin)
-    return {"additionalProperties": False, **schema}
+    return schema
 
 
 def _without_titles(schema: Any) -> Any:

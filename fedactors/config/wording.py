@@ -51,7 +51,7 @@ def _sentence(key: Key, error: Any) -> str:
 def _key(error: Any) -> Key:
     """Where the error is, without list indices and without pydantic's own words for what is inside an option."""
     words = {"list", "dict"} if error["type"] == "invalid-json-value" else set()
-    return tuple(part for part in error["loc"] if isinstance(part, str) and part not in words)
+    return tuple(part for depth, part in enumerate(error["loc"]) if isinstance(part, str) and (depth < 2 or part not in words))
 
 
 def _model(key: Key) -> type[BaseModel]:
