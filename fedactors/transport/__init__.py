@@ -5,7 +5,7 @@
     grpc      gRPC over TCP or a Unix socket, grpc://host:port and grpc:///path
     pipe      the bounded queue that both are made of
     serving   what a listener does with each stream
-    malloc    settings of the C library's allocator that make bulk transfers fast
+    malloc    settings of the allocator that make bulk transfers fast
 
 The implementations are plug-ins: `fedactors.transport.memory`, `fedactors.transport.grpc`.
 """

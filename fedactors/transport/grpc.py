@@ -1,0 +1,267 @@
+"""Frames over gRPC: `grpc://host:port`, or `grpc:///absolute/path.sock` for a Unix socket.
+
+A stream's method is the path of a gRPC call; requests and responses are the frames as they are. Every method is served as
+bidirectional, which on the wire is the same as the unary variants in the schema. Use one event loop in a process, and start other
+processes by spawn, not fork: grpc.aio demands both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import stat
+import weakref
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import grpc
+from typing_extensions import override
+
+from fedactors.errors import AddressError, LocalProtocolError, Unreachable
+from fedactors.transport.base import Accept, Address, Channel, Listener, Transport
+from fedactors.transport.grpc_streams import Call, ClientStream, Context, ServerStream
+from fedactors.transport.serving import serve
+
+ACCEPT_END_S = 1.0
+"""How long an accept may take to end once its stream has been cut; then it is cancelled."""
+SOCKET_PATH_BYTES_MAX = 107
+"""Of a Unix socket's path; the operating system's limit."""
+STREAMS_MAX = 1_000_000
+"""On one connection. (gRPC's own default, 100, makes the 101st hang.)"""
+RECONNECT_FIRST_S = 0.2
+CONNECT_TIMEOUT_S = 5.0
+PORT_MAX = 65_535
+WHY_CHARS_MAX = 1024
+"""Of the reason for a cut, which travels in a header."""
+ENDED_AFTER_ACCEPT = (grpc.StatusCode.OK, grpc.StatusCode.ABORTED)
+"""What a call ends with that was accepted by a listener of ours."""
+
+Options: TypeAlias = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcTransport(Transport):
+    """gRPC without TLS.
+
+    Attributes:
+        keepalive_s: an idle connection with open streams is probed this often.
+        keepalive_timeout_s: a probe that is not answered for this long ends the connection.
+        reconnect_max_s: longest time between two attempts to connect; it begins at RECONNECT_FIRST_S and grows, with jitter.
+    """
+
+    keepalive_s: float = 10.0
+    keepalive_timeout_s: float = 5.0
+    reconnect_max_s: float = 5.0
+
+    @override
+    async def listen(self, address: Address, accept: Accept) -> GrpcListener:
+        path = socket_path(address)
+        if path is not None:
+            _reclaim(path)
+        server = grpc.aio.server(options=self._server_options())
+        listener = GrpcListener(server, accept, self.frame_bytes_max, path)
+        server.add_generic_rpc_handlers((listener.handler,))
+        try:
+            port = server.add_insecure_port(target(address))
+        except RuntimeError as error:
+            raise AddressError(
+                f"cannot listen at {address}: it is in use, or not an address of this machine; "
+                "stop what listens there, or choose another port (0: any free one)"
+            ) from error
+        await server.start()
+        if path is None:
+            listener.address = Address(address.scheme, f"{address.place.rpartition(':')[0]}:{port}")
+        else:
+            listener.address = address
+            path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        return listener
+
+    @override
+    def connect(self, address: Address) -> GrpcChannel:
+        return GrpcChannel(address, target(address), self._client_options(address), self.frame_bytes_max)
+
+    def _common_options(self) -> Options:
+        return [
+            ("grpc.max_send_message_length", self.frame_bytes_max),
+            ("grpc.max_receive_message_length", self.frame_bytes_max),
+            ("grpc.keepalive_time_ms", int(self.keepalive_s * 1000)),
+            ("grpc.http2.ping_timeout_ms", int(self.keepalive_timeout_s * 1000)),  # grpc.keepalive_timeout_ms is dead code
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
+
+    def _server_options(self) -> Options:
+        return [
+            *self._common_options(),
+            ("grpc.so_reuseport", 0),  # else a second listener at the same port takes half of the connections
+            ("grpc.max_concurrent_streams", STREAMS_MAX),
+            ("grpc.http2.min_ping_interval_without_data_ms", int(self.keepalive_s * 500)),
+        ]
+
+    def _client_options(self, address: Address) -> Options:
+        return [
+            *self._common_options(),
+            ("grpc.use_local_subchannel_pool", 1),  # a channel is a connection
+            ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_FIRST_S * 1000)),
+            ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT_S * 1000)),  # the name misleads: it bounds one attempt
+            ("grpc.max_reconnect_backoff_ms", int(self.reconnect_max_s * 1000)),
+            *([("grpc.enable_http_proxy", 0)] if is_loopback(address) else []),
+        ]
+
+
+class _Handler(grpc.GenericRpcHandler):
+    """Serves every method in the same way."""
+
+    def __init__(self, listener: GrpcListener) -> None:
+        self._listener = listener
+
+    @override
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        return grpc.stream_stream_rpc_method_handler(partial(self._listener.serve, handler_call_details.method))
+
+
+class GrpcListener(Listener):
+    """A server; runs one task for each open stream."""
+
+    def __init__(self, server: grpc.aio.Server, accept: Accept, frame_bytes_max: int, path: Path | None) -> None:
+        self.handler = _Handler(self)
+        self._server = server
+        self._accept = accept
+        self._frame_bytes_max = frame_bytes_max
+        self._path = path
+        self._tasks: set[asyncio.Task[str | None]] = set()
+        self._lost = "the peer is gone"
+
+    async def serve(self, method: str, _: object, context: Context) -> None:
+        """One stream from its opening to its end."""
+        await context.send_initial_metadata(())  # the client's `open` waits for it
+        stream = ServerStream(context, method, self._frame_bytes_max)
+        task = asyncio.get_running_loop().create_task(serve(self._accept, stream), name=f"serve {method}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            await asyncio.wait({task, stream.was_cut}, return_when=asyncio.FIRST_COMPLETED)
+            why = stream.was_cut.result() if stream.was_cut.done() else task.result()
+            if why is not None:
+                await context.abort(grpc.StatusCode.ABORTED, why[:WHY_CHARS_MAX])
+        except asyncio.CancelledError:  # that is how grpc.aio tells that the client is gone, and that the server stops
+            stream.lose(self._lost)
+        finally:
+            await asyncio.wait({task})
+            await stream.detach()
+
+    @override
+    async def close(self, grace_s: float) -> None:
+        self._lost = "the listener was closed"
+        stopping = asyncio.ensure_future(self._server.stop(grace_s))
+        await asyncio.wait({stopping}, timeout=grace_s + ACCEPT_END_S)
+        for task in self._tasks:
+            task.cancel()
+        await stopping
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+class GrpcChannel(Channel):
+    """A connection, made when the first stream is opened."""
+
+    def __init__(self, address: Address, target: str, options: Options, frame_bytes_max: int) -> None:
+        self._address = address
+        self._target = target
+        self._options = options
+        self._frame_bytes_max = frame_bytes_max
+        self._channel: grpc.aio.Channel | None = None
+        self._streams: weakref.WeakSet[ClientStream] = weakref.WeakSet()
+        self._closed = False
+
+    @override
+    async def open(self, method: str, *, timeout_s: float) -> ClientStream:
+        if self._closed:
+            raise LocalProtocolError(f"the channel to {self._address} is closed")
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._target, options=self._options)
+        call: Call = self._channel.stream_stream(method)(wait_for_ready=True)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await call.initial_metadata()
+            await self._check(call)
+        except TimeoutError:
+            call.cancel()
+            raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s") from None
+        except BaseException:
+            call.cancel()
+            raise
+        stream = ClientStream(call, method, str(self._address), self._frame_bytes_max)
+        self._streams.add(stream)
+        return stream
+
+    async def _check(self, call: Call) -> None:
+        """Unreachable if the call is over before it was accepted."""
+        if call.done() and (code := await call.code()) not in ENDED_AFTER_ACCEPT:
+            raise Unreachable(f"{self._address} does not take the stream: {await call.details()} ({code.name})")
+
+    @override
+    async def close(self) -> None:
+        self._closed = True
+        for stream in list(self._streams):
+            stream.cut("the channel was closed")
+        if self._channel is not None:
+            await self._channel.close()
+
+
+def target(address: Address) -> str:
+    """The address as gRPC writes it.
+
+    Raises:
+        AddressError: it is neither host:port nor an absolute path.
+    """
+    path = socket_path(address)
+    if path is not None:
+        return f"unix:{path}"
+    host, _, port = address.place.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+        raise AddressError(f"{address} is neither grpc://host:port, with a port up to {PORT_MAX}, nor grpc:///absolute/path.sock")
+    return address.place
+
+
+def socket_path(address: Address) -> Path | None:
+    """The path of a Unix socket; None for TCP."""
+    if not address.place.startswith("/"):
+        return None
+    if len(os.fsencode(address.place)) > SOCKET_PATH_BYTES_MAX:
+        raise AddressError(f"{address}: the path of a Unix socket may have {SOCKET_PATH_BYTES_MAX} bytes; use a shorter one")
+    return Path(address.place)
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine can reach it."""
+    host = address.place.rpartition(":")[0].strip("[]")
+    if socket_path(address) is not None or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reclaim(path: Path) -> None:
+    """Remove the socket file of a process that is gone. (gRPC would remove that of a living one, too.)"""
+    if not path.parent.is_dir():
+        raise AddressError(f"cannot listen at {path}: the folder {path.parent} does not exist; create it")
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise AddressError(f"cannot listen at {path}: it is a file, and not a socket; choose another path")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:  # it listens, and is busy
+            pass
+    raise AddressError(f"cannot listen at {path}: it is in use; stop what listens there, or choose another path")

@@ -1,0 +1,200 @@
+"""The two ends of a gRPC stream as `Stream`s. Everything that grpc.aio raises becomes one of our errors here.
+
+What grpc.aio does, and what is done about it:
+
+* A cancelled read kills the call: one task for each stream reads all its life, into a small pipe.
+* Two writes at a time kill the call, and so does a cancelled one: a cancelled `send` cuts the stream.
+* A client's read and write raise CancelledError when the call was cancelled from here: told apart by `Task.cancelling`.
+* A server reads end-of-file both from a client that finished and from one that died; the news of the death comes just after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from typing import Any, TypeAlias
+
+import grpc
+from typing_extensions import override
+
+from fedactors.errors import LocalProtocolError, StreamClosed
+from fedactors.transport.base import Stream
+from fedactors.transport.pipe import Pipe
+
+INCOMING_FRAMES = 2
+"""Frames read ahead of the application, on each stream."""
+EOF_GRACE_S = 0.02
+"""How long after a client's end of file the news may come that it has died."""
+
+Call: TypeAlias = grpc.aio.StreamStreamCall[bytes, bytes]
+Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
+
+FOREIGN = (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError)
+"""What grpc.aio raises when a stream is over; the last one on writing to a call that has ended."""
+
+
+class GrpcStream(Stream):
+    """What both ends have in common."""
+
+    def __init__(self, method: str, peer: str, frame_bytes_max: int) -> None:
+        self.method = method
+        self.peer = peer
+        self._frame_bytes_max = frame_bytes_max
+        self._incoming = Pipe(INCOMING_FRAMES)
+        self._finished = False
+        self._over: str | None = None
+        self._reader = asyncio.get_running_loop().create_task(self._read_all(), name=f"read {method}")
+
+    @override
+    async def send(self, frame: bytes) -> None:
+        if self._finished:
+            raise LocalProtocolError(f"send on {self.method} after finish")
+        if len(frame) > self._frame_bytes_max:
+            raise LocalProtocolError(f"a frame of {len(frame):,} bytes; at most {self._frame_bytes_max:,} may be sent")
+        if self._over is not None:
+            raise StreamClosed(self._over)
+        try:
+            await self._write(frame)
+        except FOREIGN as error:
+            raise StreamClosed(self._over or story(error)) from error
+        except asyncio.CancelledError:
+            if is_cancelled():
+                self.cut("a send was cancelled")
+                raise
+            raise StreamClosed(self._over or "the stream was cut") from None
+
+    @override
+    async def receive(self) -> bytes:
+        return await self._incoming.get()
+
+    @override
+    def cut(self, why: str) -> None:
+        if self._over is None:
+            self._over = why
+            self._incoming.cut(why)
+            self._hang_up(why)
+
+    async def _read_all(self) -> None:
+        """Read for as long as the stream lives."""
+        try:
+            while (frame := await self._read()) is not None:
+                await self._incoming.put(frame)
+        except FOREIGN as error:
+            self._incoming.fail(story(error))
+        except StreamClosed as error:
+            self._incoming.fail(str(error))
+        except asyncio.CancelledError:
+            self._incoming.fail(self._over or "the stream was cut")
+            if is_cancelled():
+                raise
+        else:
+            self._incoming.finish()
+
+    @abstractmethod
+    async def _read(self) -> bytes | None:
+        """The next frame; None at the end of file."""
+
+    @abstractmethod
+    async def _write(self, frame: bytes) -> None:
+        """One frame."""
+
+    @abstractmethod
+    def _hang_up(self, why: str) -> None:
+        """End the call at once."""
+
+
+class ClientStream(GrpcStream):
+    """A client's end: a call."""
+
+    def __init__(self, call: Call, method: str, peer: str, frame_bytes_max: int) -> None:
+        self._call = call
+        super().__init__(method, peer, frame_bytes_max)
+
+    @property
+    def is_over(self) -> bool:
+        """Both ways."""
+        return self._call.done()
+
+    @override
+    async def _read(self) -> bytes | None:
+        frame = await self._call.read()
+        return frame if isinstance(frame, bytes) else None
+
+    @override
+    async def _write(self, frame: bytes) -> None:
+        await self._call.write(frame)
+
+    @override
+    async def finish(self) -> None:
+        if not self._finished:
+            self._finished = True
+            try:
+                await self._call.done_writing()
+            except FOREIGN:  # it is over already
+                return
+
+    @override
+    def _hang_up(self, why: str) -> None:
+        self._call.cancel()
+
+
+class ServerStream(GrpcStream):
+    """A listener's end: a context, which is valid only until the handler returns."""
+
+    def __init__(self, context: Context, method: str, frame_bytes_max: int) -> None:
+        self._context = context
+        self.was_cut = asyncio.get_running_loop().create_future()
+        """Done, with the reason, when this side has cut the stream."""
+        self._client_gone = asyncio.Event()
+        super().__init__(method, context.peer(), frame_bytes_max)
+
+    @override
+    async def _read(self) -> bytes | None:
+        frame: Any = await self._context.read()
+        if isinstance(frame, bytes):
+            return frame
+        try:
+            async with asyncio.timeout(EOF_GRACE_S):
+                await self._client_gone.wait()
+        except TimeoutError:
+            return None
+        raise StreamClosed("the peer is gone")
+
+    @override
+    async def _write(self, frame: bytes) -> None:
+        await self._context.write(frame)
+
+    @override
+    async def finish(self) -> None:
+        self._finished = True
+
+    @override
+    def _hang_up(self, why: str) -> None:
+        if not self.was_cut.done():
+            self.was_cut.set_result(why)
+
+    def lose(self, why: str) -> None:
+        """The client is gone, or the server stops."""
+        self._client_gone.set()
+        self._over = self._over or why
+        self._incoming.fail(why)
+
+    async def detach(self) -> None:
+        """Use the context no more: the handler is about to return."""
+        self._over = self._over or "the stream has ended"
+        self._incoming.cut(self._over)
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
+
+
+def is_cancelled() -> bool:
+    """Whether the running task has been asked to end: a CancelledError may also be grpc's word for a call that was cut."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def story(error: BaseException) -> str:
+    """A foreign error in one line."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.details() or 'the peer is gone'} ({error.code().name})"
+    return "the peer has ended the stream"
