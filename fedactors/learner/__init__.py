@@ -3,12 +3,24 @@
 base      what a learner is: four methods; the context that it is made from
 answers   a learner's methods called and their results checked; pure
 agenda    which tasks are held, at work and to be delivered; pure
-client    the loop that joins a federation, serves its tasks and comes back after a loss
-worker    the one thread in which user code runs
+client    joins a federation, serves its tasks and comes back after a loss
+line      the connection as tasks see it; desk: one task at work; worker: the one thread in which user code runs
+blame     a user's mistake in one line; parent: no orphans
 torch     a PyTorch module and its data as a learner
 """
 
 from fedactors.learner.base import AnyWeights, Entry, Learner, LearnerContext, build_learner
+from fedactors.learner.client import LearnerClient, Patience
 from fedactors.task import EvaluateParams, TrainParams
 
-__all__ = ["AnyWeights", "Entry", "EvaluateParams", "Learner", "LearnerContext", "TrainParams", "build_learner"]
+__all__ = [
+    "AnyWeights",
+    "Entry",
+    "EvaluateParams",
+    "Learner",
+    "LearnerClient",
+    "LearnerContext",
+    "Patience",
+    "TrainParams",
+    "build_learner",
+]

@@ -59,6 +59,11 @@ class Agenda(Generic[Task, Answer]):
         return self._at_work
 
     @property
+    def at_work_is_wanted(self) -> bool:
+        """Whether anybody waits for the answer of the task at work."""
+        return self._at_work is not None and not self._dropped
+
+    @property
     def next_answer(self) -> tuple[TaskId, Answer] | None:
         """The oldest answer that has yet to be delivered."""
         for task, kept in self._to_deliver.items():

@@ -147,9 +147,7 @@ def _by_name(method: str, result: Any, names: Sequence[str] | None = None) -> di
     elif isinstance(result, (list, tuple)):
         weights = dict(zip(names or _ordinals(len(result)), result, strict=True))
     else:
-        raise LearnerFailed(
-            f"{method}() returned {kind_of(result)}, not weights: numpy arrays by name, or a list of them"
-        )
+        raise LearnerFailed(f"{method}() returned {kind_of(result)}, not weights: numpy arrays by name, or a list of them")
     for name, array in weights.items():
         if not isinstance(array, (np.ndarray, np.generic)):
             raise LearnerFailed(f"{method}() returned {kind_of(array)} as tensor {name!r}; tensors are numpy arrays")

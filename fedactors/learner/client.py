@@ -1,0 +1,309 @@
+"""The loop of a learner: join a federation, serve its tasks, come back after a loss.
+
+controller ──Task, Cancel──▶ session ──▶ agenda ──▶ desk ──▶ the learner's thread
+                                           │
+controller ◀──Push, Evaluated, TaskFailure─┘           each loop is a coroutine of this module; what is decided is in `agenda`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from typing import assert_never
+
+import structlog
+
+from fedactors.errors import ProtocolError, StreamClosed, TransportError, Unreachable
+from fedactors.learner.agenda import Agenda
+from fedactors.learner.answers import declared
+from fedactors.learner.base import Learner
+from fedactors.learner.desk import WHY_CHARS_MAX, Answer, Desk, Update
+from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
+from fedactors.learner.worker import Work, Worker
+from fedactors.model import GlobalModel, Layout, LearnerId, Version
+from fedactors.protocol import blobs
+from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
+from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
+from fedactors.transport import Channel
+
+JOIN_TIMEOUT_S = 10.0
+"""Of one attempt to join."""
+LEAVE_TIMEOUT_S = 3.0
+"""For saying goodbye and for the controller to hear it."""
+
+log = structlog.get_logger("fedactors.learner")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a learner tries to reach its controller before it gives up.
+
+    Attributes:
+        connect_s: at the start.
+        reconnect_s: after it was connected: long enough for the controller to be started again.
+    """
+
+    connect_s: float = 60.0
+    reconnect_s: float = 600.0
+
+
+class LearnerClient:
+    """One learner's part in one federation."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        id: LearnerId,  # noqa: A002  # the word that users know
+        channel: Channel,
+        *,
+        federation: str = "",
+        patience: Patience = Patience(),
+        work: Work | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Prepare it; nothing is sent yet.
+
+        Args:
+            learner: has a learner's four methods.
+            id: its identity in the federation.
+            channel: to the controller; stays the caller's.
+            federation: whose name it expects; empty: whichever is served there.
+            patience: before it gives up.
+            work: runs the learner's code; by default in a thread of its own.
+            rng: scatters the attempts to connect.
+
+        Raises:
+            LearnerFailed: what the learner declares of itself makes no sense.
+        """
+        self.id = id
+        self._federation = federation
+        self._declared = declared(learner)
+        self._channel = channel
+        self._patience = patience
+        self._rng = random.Random() if rng is None else rng  # noqa: S311  # scatters attempts, keeps no secret
+        self._worker = Worker(f"learner {id}")  # it begins with its first job
+        self._desk = Desk(learner, self._worker if work is None else work, self._fetch)
+        self._agenda: Agenda[Task, Answer] = Agenda()
+        self._line = Line(self._rng)
+        self._task_came = asyncio.Event()
+        self._answer_came = asyncio.Event()
+        self._token = b""
+        self._leaving = asyncio.Event()
+        self._connection: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------------------------------------------------------ from outside
+
+    async def run(self) -> None:
+        """Take part until the federation is finished, or `leave`. Cancelling it leaves, too: the controller is told.
+
+        Raises:
+            JoinRefused: the controller does not let this learner take part, or another one took over its identity.
+            Unreachable: the controller could not be reached for as long as `patience` says.
+            RemoteProtocolError: the controller broke the protocol.
+        """
+        if self._leaving.is_set():
+            return
+        working = asyncio.create_task(self._work_on(), name=f"{self.id} works")
+        delivering = asyncio.create_task(self._deliver_all(), name=f"{self.id} delivers")
+        self._connection = asyncio.create_task(self._stay_connected(), name=f"{self.id} is connected")
+        tasks = {working, delivering, self._connection}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._worker.stop()
+        for task in done:
+            if not (self._leaving.is_set() and task.cancelled()):
+                task.result()
+
+    async def leave(self) -> None:
+        """Say goodbye; `run` then returns. Work in progress is dropped. Takes at most LEAVE_TIMEOUT_S."""
+        self._leaving.set()
+        if self._connection is not None:
+            self._connection.cancel()
+            await asyncio.wait([self._connection])
+
+    # -------------------------------------------------------------------------------------------------------------- connection
+
+    async def _stay_connected(self) -> None:
+        """Join, serve and join again until somebody says that it is over."""
+        pauses, patience_s = delays(self._rng), self._patience.connect_s
+        while True:
+            link = await self._join(patience_s)
+            if link is None:
+                return
+            patience_s, joined_at = self._patience.reconnect_s, asyncio.get_running_loop().time()
+            if await self._serve(link):
+                return
+            if asyncio.get_running_loop().time() - joined_at > DELAY_MAX_S:
+                pauses = delays(self._rng)
+            await asyncio.sleep(next(pauses))
+
+    async def _join(self, patience_s: float) -> Link | None:
+        """A new link; None if the federation is finished."""
+        deadline = asyncio.get_running_loop().time() + patience_s
+        for pause_s in delays(self._rng):
+            try:
+                session, terms = await join(self._channel, self._hello(), timeout_s=min(JOIN_TIMEOUT_S, patience_s))
+                return self._joined(session, terms)
+            except JoinRefused as refused:
+                if refused.goodbye.reason is GoodbyeReason.FINISHED:
+                    return None
+                if refused.goodbye.reason is not GoodbyeReason.DRAINING:
+                    raise
+                failure: TransportError = refused
+            except (Unreachable, StreamClosed) as error:
+                failure = error
+            if asyncio.get_running_loop().time() + pause_s > deadline:
+                raise Unreachable(f"{failure}; gave up after {patience_s:g} s") from failure
+            await asyncio.sleep(pause_s)
+        raise AssertionError("delays do not end")
+
+    def _hello(self) -> Hello:
+        return Hello(
+            learner=self.id,
+            federation=self._federation,
+            resume_token=self._token,
+            num_train_examples=self._declared.num_train_examples,
+            num_test_examples=self._declared.num_test_examples,
+            tags=self._declared.tags,
+            tasks_held=self._agenda.held,
+            software=f"fedactors/{installed_version('fedactors')}",
+        )
+
+    def _joined(self, session: Session, terms: Welcome) -> Link:
+        log.info("joined", learner=self.id, federation=terms.federation, at=session.peer, resumed=terms.resumed)
+        self._token = terms.token
+        if not terms.resumed:
+            self._agenda.on_new_start()
+        return Link(session, terms)
+
+    async def _serve(self, link: Link) -> bool:
+        """Listen until the session is over; whether the federation is."""
+        try:
+            async with link.session:
+                self._line.up(link)
+                try:
+                    return self._is_over(await self._listen(link.session))
+                except asyncio.CancelledError:
+                    self._line.down()
+                    await self._part(link.session)
+                    raise
+        except SessionLost as loss:
+            log.warning("connection_lost", learner=self.id, why=str(loss))
+            return False
+        finally:
+            self._line.down()
+
+    async def _listen(self, session: Session) -> Goodbye:
+        while True:
+            match await session.receive():
+                case Task() as task:
+                    await self._on_task(session, task)
+                case Cancel(task=cancelled):
+                    self._agenda.on_cancel(cancelled)
+                case Goodbye() as goodbye:
+                    return goodbye
+                case Heartbeat() | Welcome() | Hello() | Evaluated() | TaskFailure():
+                    raise AssertionError("a session gives none of these to a learner")
+                case unknown:
+                    assert_never(unknown)
+
+    async def _on_task(self, session: Session, task: Task) -> None:
+        if not self._agenda.on_task(task.id, task):
+            await session.send(TaskFailure(task.id, f"the learner holds {len(self._agenda.held)} tasks already"))
+        self._task_came.set()
+        self._answer_came.set()  # it may be one whose answer was kept
+
+    def _is_over(self, goodbye: Goodbye) -> bool:
+        log.info("controller_said_goodbye", learner=self.id, reason=str(goodbye.reason), why=goodbye.why)
+        match goodbye.reason:
+            case GoodbyeReason.FINISHED | GoodbyeReason.LEFT:
+                return True
+            case GoodbyeReason.DRAINING:
+                return False
+            case GoodbyeReason.REFUSED | GoodbyeReason.DISPLACED:
+                raise JoinRefused(goodbye)
+            case unknown:
+                assert_never(unknown)
+
+    async def _part(self, session: Session) -> None:
+        with suppress(StreamClosed, TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await session.goodbye(GoodbyeReason.LEFT)
+                await session.close()
+
+    # ------------------------------------------------------------------------------------------------------------------- tasks
+
+    async def _work_on(self) -> None:
+        """Work tasks off, one at a time."""
+        while True:
+            while (started := self._agenda.start()) is None:
+                self._task_came.clear()
+                await self._task_came.wait()
+            name, task = started
+            answer = await self._desk.answer(task, lambda: self._agenda.at_work_is_wanted)
+            self._agenda.on_answer(name, answer, small=not isinstance(answer, Update))
+            self._answer_came.set()
+
+    async def _fetch(self, version: Version, known: Layout | None) -> GlobalModel:
+        """A version of the global model, for the task at work."""
+
+        async def fetch(link: Link) -> GlobalModel:
+            if not self._agenda.at_work_is_wanted:
+                raise TransportError("the task was cancelled before its weights were here")
+            layout, buffer = await blobs.fetch(self._channel, link.terms.token, version, known=known)
+            return GlobalModel(version, layout, buffer)
+
+        return await self._line.use(fetch)
+
+    # ---------------------------------------------------------------------------------------------------------------- delivery
+
+    async def _deliver_all(self) -> None:
+        """Deliver answers in their order; what a lost connection swallowed is delivered over the next one."""
+        while True:
+            while (following := self._agenda.next_answer) is None:
+                self._answer_came.clear()
+                await self._answer_came.wait()
+            task, answer = following
+            try:
+                await self._deliver(answer)
+            except (ProtocolError, TransportError) as error:  # it cannot be delivered as it is
+                log.warning("answer_undeliverable", learner=self.id, task=task, why=str(error))
+                await self._send(TaskFailure(task, f"its answer cannot be delivered: {error}"[:WHY_CHARS_MAX]))
+            self._agenda.on_delivered(task)
+
+    async def _deliver(self, answer: Answer) -> None:
+        if isinstance(answer, Update):
+            await self._push(answer)
+        else:
+            await self._send(answer)
+
+    async def _push(self, update: Update) -> None:
+        said = await self._line.use(
+            lambda link: blobs.push(
+                self._channel,
+                link.terms.token,
+                update.task,
+                update.layout,
+                update.buffer,
+                update.report,
+                layout_known=update.layout_known,
+                chunk_bytes=link.terms.chunk_bytes,
+            )
+        )
+        if not said.accepted:
+            log.warning("update_refused", learner=self.id, task=update.task, reason=said.refusal, why=said.why)
+
+    async def _send(self, message: Evaluated | TaskFailure) -> None:
+        while True:
+            link = await self._line.link()
+            try:
+                return await link.session.send(message)
+            except SessionLost:
+                await asyncio.wait([link.lost])

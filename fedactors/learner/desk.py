@@ -1,0 +1,119 @@
+"""Where a learner's tasks are worked off, one at a time: a task in, its answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, assert_never
+
+import structlog
+
+from fedactors.errors import FedactorsError
+from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train, take_weights
+from fedactors.learner.base import Learner
+from fedactors.learner.worker import Work
+from fedactors.model import Buffer, GlobalModel, Layout, Version
+from fedactors.protocol.messages import Evaluated, Task, TaskFailure
+from fedactors.task import EvaluateParams, TaskId, TrainParams, TrainReport
+
+WHY_CHARS_MAX = 1000
+"""Of a failure's one line."""
+
+log = structlog.get_logger("fedactors.learner")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """Weights to be pushed.
+
+    Attributes:
+        task: which they answer.
+        layout: of the buffer.
+        buffer: uint8[layout.nbytes].
+        report: what the learner says of its training.
+        layout_known: the layout is the global model's; it need not travel.
+    """
+
+    task: TaskId
+    layout: Layout
+    buffer: Buffer
+    report: TrainReport
+    layout_known: bool
+
+
+Answer: TypeAlias = Update | Evaluated | TaskFailure
+
+Fetch: TypeAlias = Callable[[Version, Layout | None], Awaitable[GlobalModel]]
+"""Gets a version of the global model, given a layout that is known already."""
+
+
+class Desk:
+    """One learner at work.
+
+    It keeps the version of the global model that it fetched last, so that training and evaluation of one version share one
+    download. A version's buffer is never written to again: user code may have kept views of it.
+    """
+
+    def __init__(self, learner: Learner, work: Work, fetch: Fetch) -> None:
+        self._learner = learner
+        self._work = work
+        self._fetch = fetch
+        self._model: GlobalModel | None = None
+        self._has_weights = False
+        self._cast_is_told = False
+
+    async def answer(self, task: Task, is_wanted: Callable[[], bool]) -> Answer:
+        """Do what a task asks for. Whatever goes wrong is an answer, too.
+
+        Args:
+            task: what to do.
+            is_wanted: asked once the weights are here: whether it is still worth while to begin.
+        """
+        try:
+            model = None if task.params is None else await self._version(task.version)
+            if not is_wanted():
+                return TaskFailure(task.id, "cancelled before it began")
+            return await self._work(partial(self._do, task, model))
+        except FedactorsError as error:
+            failure = TaskFailure(task.id, " ".join(str(error).split())[:WHY_CHARS_MAX])
+            if is_wanted():
+                log.warning("task_failed", task=task.id, kind=str(task.kind), why=failure.why)
+                log.debug("task_failed_traceback", task=task.id, exc_info=error)
+            return failure
+
+    async def _version(self, version: Version) -> GlobalModel:
+        if self._model is None or self._model.version != version:
+            self._model = await self._fetch(version, None if self._model is None else self._model.layout)
+        return self._model
+
+    def _do(self, task: Task, model: GlobalModel | None) -> Answer:
+        """Runs in the learner's thread; weights are packed here, before its code is called again."""
+        if model is None:
+            return self._initialise(task.id)
+        if not self._has_weights:
+            take_weights(self._learner, model.weights)
+            self._has_weights = True
+        match task.params:
+            case TrainParams() as params:
+                return self._train(task.id, model, params)
+            case EvaluateParams() as params:
+                return Evaluated(task.id, answer_evaluate(self._learner, model.weights, params))
+            case None:
+                raise AssertionError("a task without parameters has no model")
+            case unknown:
+                assert_never(unknown)
+
+    def _initialise(self, task: TaskId) -> Update:
+        weights = answer_initialise(self._learner)
+        layout = Layout.of(weights)
+        return Update(task, layout, layout.pack(weights), TrainReport(num_examples=0, epochs=0.0), layout_known=False)
+
+    def _train(self, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
+        trained = answer_train(self._learner, model.layout, model.weights, params)
+        if trained.cast and not self._cast_is_told:
+            self._cast_is_told = True
+            log.warning(
+                "weights_cast", tensor=trained.cast[0], tensors=len(trained.cast), to=str(trained.weights[trained.cast[0]].dtype)
+            )
+        return Update(task, model.layout, model.layout.pack(trained.weights), trained.report, layout_known=True)
