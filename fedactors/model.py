@@ -9,6 +9,7 @@ Tensors are views of the buffer, never copies. Every tensor starts at a multiple
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -241,6 +242,11 @@ class GlobalModel:
         """Version 0 from these weights, which are copied."""
         layout = Layout.of(weights)
         return cls(0, layout, layout.pack(weights))
+
+    @property
+    def sha256(self) -> str:
+        """Of the buffer, hexadecimal: equal for equal weights in equal order."""
+        return hashlib.sha256(self.buffer.data).hexdigest()
 
     @property
     def weights(self) -> dict[str, Array]:

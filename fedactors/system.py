@@ -11,7 +11,6 @@ It takes no signal, changes no global state and leaves nothing behind; several c
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,10 +33,11 @@ from fedactors.actors.messages import GetAddresses, Publish
 from fedactors.actors.scheduler import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
-from fedactors.errors import AddressError, FederationFailed, TransportError
+from fedactors.errors import FederationFailed, TransportError
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
 from fedactors.model import GlobalModel, LearnerId, Version
-from fedactors.protocol.admin import AdminClient, Verb
+from fedactors.protocol import AdminClient, Verb
+from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 from fedactors.runtime import ActorSystem
 from fedactors.task import EvaluateParams, TrainParams
@@ -87,8 +87,10 @@ class Federation:
         """
         async with AsyncExitStack() as exits:
             executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
-            self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             blueprint = self._blueprint(Compute(executor))
+            await blueprint.storage.open()
+            exits.push_async_callback(blueprint.storage.close)
+            self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             life = Life(configuration.stop_conditions(self.config))
             self._controller = self._system.spawn(partial(Controller, blueprint, life), name="controller")
             self._system.on_failure = self._actor_failed
@@ -182,7 +184,9 @@ class Federation:
     async def _end_learners(self) -> None:
         for task in self._learners.values():
             task.cancel()
-        for name, outcome in zip(self._learners, await asyncio.gather(*self._learners.values(), return_exceptions=True), strict=True):
+        for name, outcome in zip(
+            self._learners, await asyncio.gather(*self._learners.values(), return_exceptions=True), strict=True
+        ):
             if isinstance(outcome, Exception):
                 log.warning("learner_ended", learner=name, error=str(outcome))
 
@@ -204,8 +208,8 @@ class Federation:
         if history.failed:
             raise FederationFailed(history.stop_reason)
         model = await self.model()
-        digest = hashlib.sha256(memoryview(model.buffer)).hexdigest()
-        return history.results(self.config.name, self.config.seed, FinalModel(model.version, history.metrics, None, digest))
+        final = FinalModel(model.version, history.metrics, None, model.sha256)
+        return history.results(self.config.name, self.config.seed, final)
 
     async def events(self, from_number: int = 0) -> AsyncIterator[Event]:
         """What happens, from an event's number on, until the federation is done.
@@ -229,11 +233,22 @@ class Federation:
         Raises:
             NoSuchModel: it never was, or was evicted.
         """
-        return await self.admin.download(version)
+        return GlobalModel(*await self.admin.download(NEWEST if version is None else version))
+
+    async def closed(self) -> None:
+        """Wait until the controller has gone down: an operator closed it, or it was done and nobody came for the results."""
+        await self._unless_failed(self._controller.join())
 
     async def stop(self, why: str = "stopped by the application") -> None:
         """Combine what the open round has, evaluate, and end; `run` and `events` then return."""
         await self.admin.order(Verb.STOP, why)
+
+    async def close(self, why: str = "closed by the application") -> None:
+        """As `stop`, and go down when that is done: nobody will come for the results."""
+        await self.stop(why)
+        async for _ in self.events():
+            pass
+        await self.admin.order(Verb.CLOSE, why)
 
     async def _unless_failed(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, unless the actors fail for good before it is there."""

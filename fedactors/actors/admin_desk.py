@@ -3,21 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
-import numpy as np
-
-from fedactors.actors.messages import EventsFrom, GetBlob, GetStatus, Initialise, Order, ToAggregator, ToController, ToModelStore, Verb
-from fedactors.errors import ModelError, Rejected
+from fedactors.actors.learner_proxy import Neighbours
+from fedactors.actors.messages import BorrowBuffer, EventsFrom, GetBlob, GetStatus, Initialise, Order, ReturnBuffer
+from fedactors.errors import Rejected, RemoteProtocolError
 from fedactors.model import Layout
-from fedactors.protocol import admin, receive_blob, send_blob
-from fedactors.runtime import ActorRef
+from fedactors.protocol import (
+    DOWNLOAD,
+    GET_STATUS,
+    ORDER,
+    SHIP,
+    WATCH,
+    BlobHeader,
+    PushAnswer,
+    answer_push,
+    receive_blob,
+    send_blob,
+)
+from fedactors.protocol.admin import answer_order, answer_status, read_download, read_order, read_watch, send_event
+from fedactors.protocol.blobs import announced_layout, read_opening
 from fedactors.transport import Stream
 
 
-class Actors(Protocol):
-    """Whom the desk asks."""
+class AdminDesk:
+    """Serves the Admin service's methods. It keeps nothing: the actors know everything."""
 
-    controller: ActorRef[ToController]
-    aggregator: ActorRef[ToAggregator]
-    store: ActorRef[ToModelStore]
+    def __init__(self, actors: Neighbours, model_bytes_max: int) -> None:
+        self._actors = actors
+        self._model_bytes_max = model_bytes_max
+
+    @property
+    def methods(self) -> Mapping[str, Callable[[Stream], Awaitable[None]]]:
+        """Who serves which method."""
+        return {
+            GET_STATUS: self._status,
+            WATCH: self._watch,
+            ORDER: self._order,
+            SHIP: self._ship,
+            DOWNLOAD: self._download,
+        }
+
+    async def _status(self, stream: Stream) -> None:
+        await answer_status(stream, await self._actors.controller.ask(GetStatus()))
+
+    async def _watch(self, stream: Stream) -> None:
+        number = await read_watch(stream)
+        while news := await self._actors.controller.ask(EventsFrom(number)):
+            for event in news:
+                await send_event(stream, event)
+            number += len(news)
+
+    async def _order(self, stream: Stream) -> None:
+        request = await read_order(stream)
+        try:
+            await self._actors.controller.ask(Order(request.verb, request.why))
+        except Rejected as refusal:
+            await answer_order(stream, False, str(refusal))
+        else:
+            await answer_order(stream, True)
+
+    async def _ship(self, stream: Stream) -> None:
+        opening = await read_opening(stream)
+        header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
+        try:
+            await self._receive(stream, announced_layout(header, None, self._model_bytes_max))
+        except (Rejected, RemoteProtocolError) as refusal:
+            await answer_push(stream, PushAnswer(False, "refused", str(refusal)))
+        else:
+            await answer_push(stream, PushAnswer(True))
+
+    async def _receive(self, stream: Stream, layout: Layout) -> None:
+        buffer = await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes))
+        try:
+            await receive_blob(stream, layout, buffer)
+        except BaseException:
+            self._actors.aggregator.tell(ReturnBuffer(buffer))
+            raise
+        await self._actors.aggregator.ask(Initialise("shipped", layout, buffer))
+
+    async def _download(self, stream: Stream) -> None:
+        version = await read_download(stream)
+        await send_blob(stream, await self._actors.store.ask(GetBlob(version)), layout_known=False)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
-import structlog
 from typing_extensions import override
 
 from fedactors.actors.compute import Compute
@@ -31,10 +29,9 @@ from fedactors.actors.messages import (
 from fedactors.aggregation import Contribution, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
 from fedactors.model import Buffer, GlobalModel
+from fedactors.protocol import BufferPool
 from fedactors.runtime import Actor, ActorRef, Deferred, handle
 from fedactors.task import TaskId
-
-log = structlog.get_logger("fedactors.aggregator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,8 @@ class Aggregator(Actor[ToAggregator]):
         self._fold: Fold | None = None
         self._offers: dict[TaskId, Offer] = {}
         self._failures: list[str] = []
-        self._idle: list[Buffer] = []
+        self._pool = BufferPool(plan.buffers_kept)
+        self._held: list[Buffer] = []
         self._lent = 0
         self._waiting: deque[tuple[int, Deferred[Buffer]]] = deque()
 
@@ -93,19 +91,12 @@ class Aggregator(Actor[ToAggregator]):
     @handle
     def take_back(self, message: ReturnBuffer) -> None:
         """An upload came to nothing."""
-        self._recycle(message.buffer)
+        self._pool.give(message.buffer)
         self._upload_over()
 
     def _lend(self, nbytes: int) -> Buffer:
         self._lent += 1
-        for index, buffer in enumerate(self._idle):
-            if buffer.nbytes == nbytes:
-                return self._idle.pop(index)
-        return np.empty(nbytes, np.uint8)
-
-    def _recycle(self, buffer: Buffer) -> None:
-        if len(self._idle) < self._plan.buffers_kept and self._model is not None and buffer.nbytes == self._model.buffer.nbytes:
-            self._idle.append(buffer)
+        return self._pool.take(nbytes)
 
     def _upload_over(self) -> None:
         self._lent -= 1
@@ -149,15 +140,17 @@ class Aggregator(Actor[ToAggregator]):
         fold = self._folding()
         contribution = Contribution(offer.learner, offer.buffer, factor, message.staleness)
         await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
-        if not self._plan.rule.keeps_updates:
-            self._recycle(offer.buffer)
+        if self._plan.rule.keeps_updates:
+            self._held.append(offer.buffer)
+        else:
+            self._pool.give(offer.buffer)
 
     @handle
     def drop(self, message: DropUpdate) -> None:
         """Forget an offered update."""
         offer = self._offers.pop(message.task, None)
         if offer is not None:
-            self._recycle(offer.buffer)
+            self._pool.give(offer.buffer)
 
     @handle
     async def combine(self, message: CombineRound) -> None:
@@ -171,18 +164,28 @@ class Aggregator(Actor[ToAggregator]):
                 raise ModelError("; ".join(failures))
             buffer = await self._compute.run(2 * current.buffer.nbytes, fold.commit, current)
         except ModelError as error:
+            self._release()
             message.reply_to.tell(NotCombined(message.round, str(error)))
             return
+        self._release()
         model = GlobalModel(current.version + 1, current.layout, buffer)
         await self._store.ask(PutModel(model))
         self._model = model
         message.reply_to.tell(Combined(message.round, model.version))
 
     @handle
-    def drop_round(self, message: DropRound) -> None:
+    def drop_round(self, _: DropRound) -> None:
         """Forget what was folded since the last version."""
         self._failures = []
         self._folding().abandon()
+        self._release()
+
+    def _release(self) -> None:
+        """The rule is done with the updates that it kept: their buffers stay warm for the next round."""
+        self._pool.grow(len(self._held))
+        for buffer in self._held:
+            self._pool.give(buffer)
+        self._held.clear()
 
     def _folding(self) -> Fold:
         assert self._fold is not None, "updates are folded only once there is a model"

@@ -45,13 +45,12 @@ from fedactors.actors.messages import (
     TooFewLearners,
     ToScheduler,
     TrainingOver,
-    Verb,
 )
 from fedactors.actors.model_store import ModelStore
 from fedactors.actors.scheduler import Scheduler, TrainingPlan
 from fedactors.errors import Rejected
 from fedactors.model import LearnerId
-from fedactors.protocol.wire import Task
+from fedactors.protocol import Task, Verb
 from fedactors.record import Event, EventKind
 from fedactors.runtime import Actor, ActorRef, Deferred, Strategy, Supervision, handle
 from fedactors.storage.base import Storage

@@ -18,8 +18,8 @@ from fedactors.actors.messages import (
     Admission,
     Admit,
     Attach,
-    DismissAll,
     Dismiss,
+    DismissAll,
     Displace,
     FindProxy,
     LearnerDeparted,
@@ -30,18 +30,31 @@ from fedactors.actors.messages import (
     ToGateway,
     ToLearnerProxy,
 )
-from fedactors.errors import ActorStopped, AddressError, ProtocolError, Rejected, RemoteProtocolError, StreamClosed
+from fedactors.errors import ActorError, AddressError, ProtocolError, Rejected, RemoteProtocolError, TransportError
 from fedactors.model import LearnerId
-from fedactors.protocol import FETCH, PUSH, SESSION, read_fetch, read_hello, read_opening, refuse, welcome
-from fedactors.protocol.wire import Goodbye, GoodbyeReason, Hello, Welcome
+from fedactors.protocol import (
+    FETCH,
+    PUSH,
+    SESSION,
+    WIRE_VERSION,
+    Goodbye,
+    GoodbyeReason,
+    Hello,
+    Welcome,
+    read_fetch,
+    read_hello,
+    read_opening,
+    refuse,
+    welcome,
+)
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
 from fedactors.transport import Address, Listener, Stream, Transport
 
 log = structlog.get_logger("fedactors.gateway")
 
-WIRE_VERSION = 1
 TOKEN_BYTES = 16
 CLOSE_GRACE_S = 1.0
+MAILBOX_MESSAGES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,9 @@ class Gateway(Actor[ToGateway]):
         self._places = places
         self._terms = terms
         self._to = neighbours
-        self._new_proxy = partial(LearnerProxy, neighbours=neighbours, policy=policy, compute=compute, lost_after_s=terms.lost_after_s)
+        self._new_proxy = partial(
+            LearnerProxy, neighbours=neighbours, policy=policy, compute=compute, lost_after_s=terms.lost_after_s
+        )
         self._desk = AdminDesk(neighbours, policy.model_bytes_max)
         self._listeners: list[Listener] = []
         self._learners: dict[LearnerId, Admitted] = {}
@@ -135,7 +150,9 @@ class Gateway(Actor[ToGateway]):
         if self._dismissed:
             return "the federation is done"
         if hello.wire_version != WIRE_VERSION:
-            return f"this controller speaks wire version {WIRE_VERSION}, the learner {hello.wire_version}: install matching releases"
+            return (
+                f"this controller speaks wire version {WIRE_VERSION}, the learner {hello.wire_version}: install matching releases"
+            )
         if hello.federation and hello.federation != self._terms.federation:
             return f"no federation named {hello.federation!r:.80} is served here; this one is {self._terms.federation!r}"
         if hello.learner not in self._learners and len(self._learners) >= self._terms.learners_max:
@@ -187,7 +204,7 @@ class Gateway(Actor[ToGateway]):
             raise RemoteProtocolError(f"no method {stream.method!r:.80} is served here")
         try:
             await serve(stream)
-        except (StreamClosed, ProtocolError, Rejected, ActorStopped, TimeoutError) as error:
+        except (TransportError, ProtocolError, ActorError) as error:
             log.info("stream_ended", method=stream.method, peer=stream.peer, why=str(error) or type(error).__name__)
             stream.cut(str(error))
 
@@ -224,6 +241,3 @@ class Gateway(Actor[ToGateway]):
         opening = await read_opening(stream)
         proxy = await self.ref.ask(FindProxy(opening.token))
         await proxy.ask(TakePush(stream, opening))
-
-
-MAILBOX_MESSAGES_MAX = 10_000

@@ -42,8 +42,21 @@ from fedactors.actors.messages import (
 )
 from fedactors.errors import ActorError, ModelError, ProtocolError, StreamClosed, TransportError, UpdateRefused
 from fedactors.model import Buffer, Layout
-from fedactors.protocol import PushAnswer, PushOpening, Session, answer_push, receive_blob, send_blob
-from fedactors.protocol.wire import Cancel, Evaluated, Goodbye, GoodbyeReason, Hello, Task, TaskFailure
+from fedactors.protocol import (
+    Cancel,
+    Evaluated,
+    Goodbye,
+    GoodbyeReason,
+    Hello,
+    PushAnswer,
+    PushOpening,
+    Session,
+    Task,
+    TaskFailure,
+    answer_push,
+    receive_blob,
+    send_blob,
+)
 from fedactors.runtime import Actor, ActorRef, Deferred, Outcome, handle
 from fedactors.selection.base import Candidate
 from fedactors.task import Refusal, TaskId, TaskKind
@@ -208,6 +221,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         """Give the learner a task."""
         self._open[message.task.id] = OpenTask(message.task, message.layout)
         await self._send(message.task)
+        self._to.scheduler.tell(Dispatched(message.task.id, self._learner))
 
     @handle
     async def cancel_task(self, message: CancelTask) -> None:
@@ -281,20 +295,24 @@ class LearnerProxy(Actor[ToLearnerProxy]):
                 self._to.scheduler.tell(Dispatched(open_task.task.id, self._learner))
 
     async def _push(self, stream: Stream, opening: PushOpening) -> None:
+        """Receive weights, hand them on, and answer when it is decided what becomes of them."""
         try:
             open_task, layout = self._expected(opening)
-            buffer = await self._receive(stream, layout)
+            if not open_task.delivered:
+                await self._deliver(open_task, opening, layout, await self._receive(stream, layout))
+            verdict = await asyncio.shield(open_task.verdict)
         except UpdateRefused as refusal:
             self._refuse_push(opening, refusal)
-            await answer_push(stream, PushAnswer(False, refusal.reason, str(refusal)))
-            return
-        await answer_push(stream, await self._deliver(open_task, opening, layout, buffer))
+            verdict = Verdict(opening.task, Refusal(refusal.reason), str(refusal))
+        await answer_push(stream, PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why))
 
     def _expected(self, opening: PushOpening) -> tuple[OpenTask, Layout]:
         """The task that a push answers, and the layout that it must have; everything is checked before any memory is taken."""
         open_task = self._open.get(opening.task)
         if open_task is None or open_task.task.kind is TaskKind.EVALUATE:
-            raise UpdateRefused(Refusal.UNKNOWN_TASK, f"{self._learner} has no open task {opening.task!r:.80} that weights answer")
+            raise UpdateRefused(
+                Refusal.UNKNOWN_TASK, f"{self._learner} has no open task {opening.task!r:.80} that weights answer"
+            )
         if (problem := opening.report.problem()) is not None:
             raise UpdateRefused(Refusal.BAD_REPORT, problem)
         layout = open_task.layout or self._declared(opening)
@@ -326,26 +344,20 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise
         return buffer
 
-    async def _deliver(self, open_task: OpenTask, opening: PushOpening, layout: Layout, buffer: Buffer) -> PushAnswer:
-        """Hand the weights on; the answer to the learner waits for what is decided of them."""
-        task = open_task.task
-        if open_task.verdict.done() or self._open.get(task.id) is not open_task:
-            self._to.aggregator.tell(ReturnBuffer(buffer))
-            verdict = await open_task.verdict
-        elif task.kind is TaskKind.INITIALISE:
-            del self._open[task.id]
-            await self._to.aggregator.ask(Initialise(self._learner, layout, buffer))
-            return PushAnswer(True, "", "")
-        elif open_task.delivered:
-            self._to.aggregator.tell(ReturnBuffer(buffer))
-            verdict = await asyncio.shield(open_task.verdict)
-        else:
-            open_task.delivered = True
-            self._to.aggregator.tell(Offer(task.id, self._learner, opening.report, buffer))
-            up, down, self._bytes_up, self._bytes_down = self._bytes_up, self._bytes_down, 0, 0
-            self._to.scheduler.tell(UpdateHere(task.id, self._learner, opening.report, up, down))
-            verdict = await asyncio.shield(open_task.verdict)
-        return PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why)
+    async def _deliver(self, open_task: OpenTask, opening: PushOpening, layout: Layout, buffer: Buffer) -> None:
+        """Hand weights on; those of a task that was answered or cancelled while they came are dropped."""
+        task, aggregator = open_task.task, self._to.aggregator
+        if open_task.delivered or open_task.verdict.done():
+            aggregator.tell(ReturnBuffer(buffer))
+            return
+        open_task.delivered = True
+        if task.kind is TaskKind.INITIALISE:
+            await aggregator.ask(Initialise(self._learner, layout, buffer))
+            self.verdict(Verdict(task.id, None, ""))
+            return
+        aggregator.tell(Offer(task.id, self._learner, opening.report, buffer))
+        up, down, self._bytes_up, self._bytes_down = self._bytes_up, self._bytes_down, 0, 0
+        self._to.scheduler.tell(UpdateHere(task.id, self._learner, opening.report, up, down))
 
     def _refuse_push(self, opening: PushOpening, refusal: UpdateRefused) -> None:
         """A refused answer to an open task closes it; a stranger's changes nothing."""

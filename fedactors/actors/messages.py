@@ -12,14 +12,12 @@ A class that derives from `Request[R]` is asked and answered with an R; the othe
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
-from fedactors.protocol import EncodedBlob, FetchRequest, Hello, PushOpening, Session
-from fedactors.protocol.wire import Evaluated, Task, TaskFailure
+from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, PushOpening, Session, Task, TaskFailure, Verb
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.runtime import ActorRef, Request
 from fedactors.selection.base import Candidate
@@ -27,22 +25,6 @@ from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 from fedactors.transport import Address, Stream
 
 # ------------------------------------------------------------------------------------------------------------ to the Controller
-
-
-class Verb(enum.StrEnum):
-    """What a driver or an operator can order."""
-
-    START = "start"
-    """Take the initial weights from a learner, unless some were shipped, and begin to train."""
-    STOP = "stop"
-    """Combine what the open round has, evaluate, and end."""
-    ABORT = "abort"
-    """End now: the open round is dropped."""
-    PAUSE = "pause"
-    """Begin no further round."""
-    RESUME = "resume"
-    CLOSE = "close"
-    """The results are fetched: go down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +292,7 @@ ToScheduler = (
 
 @dataclass(frozen=True, slots=True)
 class BorrowBuffer(Request[Buffer]):
-    """A buffer to receive one model into; answered when an upload slot is free. Given back by Offer, Initialise or ReturnBuffer."""
+    """A buffer to receive a model into; answered when an upload slot is free. Offer, Initialise or ReturnBuffer give it back."""
 
     nbytes: int
 

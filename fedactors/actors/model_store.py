@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from typing_extensions import override
-
 from fedactors.actors.compute import Compute
 from fedactors.actors.messages import GetBlob, GetModel, PutModel, ToModelStore
 from fedactors.errors import NoSuchModel, Rejected
@@ -19,21 +17,13 @@ BLOBS_KEPT = 2
 
 
 class ModelStore(Actor[ToModelStore]):
-    """Fronts a storage backend. The backend outlives a restart of this actor."""
+    """Fronts a storage backend, which is open already and outlives a restart of this actor."""
 
     def __init__(self, storage: Storage, compute: Compute, chunk_bytes: int) -> None:
         self._storage = storage
         self._compute = compute
         self._chunk_bytes = chunk_bytes
         self._blobs: OrderedDict[Version, EncodedBlob] = OrderedDict()
-
-    @override
-    async def started(self) -> None:
-        await self._storage.open()
-
-    @override
-    async def stopped(self, reason: BaseException | None) -> None:
-        await self._storage.close()
 
     @handle
     async def put(self, message: PutModel) -> None:

@@ -41,7 +41,7 @@ from fedactors.actors.messages import (
     Verdict,
 )
 from fedactors.model import Layout, LearnerId, Version
-from fedactors.protocol.wire import Task
+from fedactors.protocol import Task
 from fedactors.record import EventKind
 from fedactors.runtime import Actor, ActorRef, handle
 from fedactors.scheduling import base as on
@@ -144,7 +144,7 @@ class Scheduler(Actor[ToScheduler]):
             self._happened(on.Departed(message.learner))
 
     @handle
-    def grant(self, message: GrantRound) -> None:
+    def grant(self, _: GrantRound) -> None:
         """The next round may begin."""
         self._happened(on.Proceed())
 
@@ -205,7 +205,7 @@ class Scheduler(Actor[ToScheduler]):
         """A deadline of the machine's."""
         self._happened(on.DeadlinePassed(message.key))
 
-    # -------------------------------------------------------------------------------------- what the machine commands, carried out
+    # ------------------------------------------------------------------------------------- what the machine commands, carried out
 
     def _happened(self, event: on.Event) -> None:
         if self._schedule is not None:
@@ -307,6 +307,6 @@ class Scheduler(Actor[ToScheduler]):
 
 
 def task_seed(seed: int, round_: Round, learner: LearnerId) -> int:
-    """The seed of a learner's training task, in [0, 2^31): a digest, so that neighbours in round or name have nothing in common."""
+    """The seed of a learner's training task, in [0, 2^31): a digest, so that no two tasks have seeds in common or in a row."""
     digest = hashlib.blake2b(f"{seed}:{round_}:{learner}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") >> 1

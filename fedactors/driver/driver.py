@@ -6,17 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-import structlog
-
 from fedactors import model_file
 from fedactors.config import Config, to_toml
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.errors import FederationFailed, TransportError
 from fedactors.model import GlobalModel
-from fedactors.protocol.admin import AdminClient, Verb
+from fedactors.protocol import AdminClient, Verb
 from fedactors.record import Event, EventKind, FinalModel, History, Results
-
-log = structlog.get_logger("fedactors.driver")
 
 Observer: TypeAlias = Callable[[Event], None]
 """Is told every event, in order; a display, say."""
@@ -85,7 +81,7 @@ class Driver:
     async def _save(self) -> Results:
         final = None
         if (await self._admin.status())["version"] is not None:
-            model = await self._admin.download()
+            model = GlobalModel(*await self._admin.download())
             final = await asyncio.to_thread(self._directory.write_model, model, self._history.metrics)
         results = self._results(final)
         self._directory.write_results(results)

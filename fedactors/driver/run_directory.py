@@ -12,7 +12,6 @@ The results are written anew after each round, so that a run that is cut short l
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from datetime import UTC, datetime
@@ -80,14 +79,8 @@ class RunDirectory:
             ModelError: it cannot be written.
         """
         model_file.save(model, self.path / MODEL_FILE)
-        return FinalModel(model.version, metrics, MODEL_FILE, sha256(model))
+        return FinalModel(model.version, metrics, MODEL_FILE, model.sha256)
 
     def close(self) -> None:
         """No more events."""
         self._events.close()
-
-
-def sha256(model: GlobalModel) -> str:
-    """Of the model's buffer: equal for equal weights in equal order."""
-    return hashlib.sha256(memoryview(model.buffer)).hexdigest()
-

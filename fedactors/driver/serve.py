@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fedactors.config import Config
+from fedactors.config import CONTROLLER_ADDRESS, Config
 from fedactors.driver.driver import Observer
 from fedactors.system import Federation
-
-DEFAULT_ADDRESS = "grpc://127.0.0.1:4450"
 
 
 async def run_controller(
     config: Config,
     *,
     observers: Sequence[Observer] = (),
-    on_federation: Callable[[Federation], None] = lambda federation: None,
+    on_federation: Callable[[Federation], None] = lambda _: None,
 ) -> None:
     """Serve a federation until a driver closes it, or until it is done and nobody has closed it for a while.
 
@@ -28,7 +26,7 @@ async def run_controller(
         AddressError: the address cannot be listened at.
         FederationFailed: the controller failed too often.
     """
-    async with Federation(config, addresses=[config.controller.address or DEFAULT_ADDRESS]) as federation:
+    async with Federation(config, addresses=[config.controller.address or CONTROLLER_ADDRESS]) as federation:
         on_federation(federation)
         async for event in federation.events():
             for observer in observers:

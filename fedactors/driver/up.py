@@ -38,7 +38,7 @@ async def run_up(
     *,
     in_process: bool = False,
     observers: Sequence[Observer] = (),
-    on_driver: Callable[[Driver], None] = lambda driver: None,
+    on_driver: Callable[[Driver], None] = lambda _: None,
 ) -> Results:
     """Run a federation from nothing to its saved results; whatever ends it, nothing of it is left running.
 
