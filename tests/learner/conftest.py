@@ -1,0 +1,136 @@
+"""A controller that says what a test tells it to and writes down what it hears, over the memory transport."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager, suppress
+
+import numpy as np
+import pytest
+
+from fedactors.errors import NoSuchModel, RemoteProtocolError, StreamClosed
+from fedactors.learner import LearnerClient, Patience
+from fedactors.learner.worker import inline
+from fedactors.model import GlobalModel, Layout
+from fedactors.protocol import (
+    FETCH,
+    PUSH,
+    SESSION,
+    PushAnswer,
+    Welcome,
+    answer_push,
+    encode_blob,
+    read_fetch,
+    read_hello,
+    read_opening,
+    receive_blob,
+    refuse,
+    send_blob,
+    welcome,
+)
+from fedactors.transport import Address
+from fedactors.transport.memory import MemoryTransport
+
+CHUNK_BYTES = 64
+PATIENCE = Patience(connect_s=1.0, reconnect_s=1.0)
+
+
+class AtOnce(random.Random):
+    """No pause between attempts."""
+
+    def uniform(self, a, b):
+        return 0.0
+
+
+class ScriptedController:
+    """Serves any number of models; every list is in the order of events.
+
+    `refusals`: goodbyes instead of the next welcomes. `push_faults`: what becomes of the next pushes: "cut" (after the weights
+    have come), or a PushAnswer.
+    """
+
+    def __init__(self):
+        self.models, self.tokens = {}, []
+        self.hellos, self.fetched, self.updates, self.pushed = [], [], [], []
+        self.refusals, self.push_faults, self.knows_tokens = [], [], True
+        self.joined, self.said = asyncio.Queue(), asyncio.Queue()
+        self.session = None
+
+    def publish(self, version, weights):
+        layout = Layout.of(weights)
+        self.models[version] = GlobalModel(version, layout, layout.pack(weights))
+
+    async def accept(self, stream):
+        await {SESSION: self._session, FETCH: self._fetch, PUSH: self._push}[stream.method](stream)
+
+    async def _session(self, stream):
+        hello = await read_hello(stream, timeout_s=5)
+        self.hellos.append(hello)
+        if self.refusals:
+            await refuse(stream, self.refusals.pop(0))
+            return
+        resumed = hello.resume_token in self.tokens and self.knows_tokens
+        self.tokens.append(b"token %d" % len(self.tokens))
+        async with await welcome(stream, Welcome(self.tokens[-1], 1.0, 5.0, CHUNK_BYTES, resumed)) as self.session:
+            self.joined.put_nowait(self.session)
+            with suppress(StreamClosed, RemoteProtocolError):
+                while True:
+                    self.said.put_nowait(await self.session.receive())
+
+    async def _fetch(self, stream):
+        request = await read_fetch(stream)
+        assert request.token == self.tokens[-1]
+        self.fetched.append(request.version)
+        if request.version not in self.models:
+            raise NoSuchModel(f"no version {request.version}")
+        model = self.models[request.version]
+        blob = encode_blob(model.version, model.layout, model.buffer, CHUNK_BYTES)
+        await send_blob(stream, blob, layout_known=request.layout_digest == model.layout.digest)
+
+    async def _push(self, stream):
+        opening = await read_opening(stream)
+        self.pushed.append(opening.task)
+        layout = self.models[0].layout if opening.specs is None else Layout.from_specs(opening.specs)
+        buffer = np.zeros(layout.nbytes, np.uint8)
+        await receive_blob(stream, layout, buffer)
+        answer = self.push_faults.pop(0) if self.push_faults else PushAnswer(True)
+        if answer == "cut":
+            stream.cut("told to")
+            return
+        self.updates.append((opening.task, layout.views(buffer), opening.report))
+        await answer_push(stream, answer)
+
+    async def lose(self):
+        """Cut the session as a broken connection does."""
+        self.session.cut("told to be lost")
+
+    async def finish(self, reason, why=""):
+        """Say goodbye; the learner then ends."""
+        await self.session.goodbye(reason, why)
+
+
+@pytest.fixture
+async def controller():
+    listening = ScriptedController()
+    listener = await MemoryTransport().listen(Address("memory", "controller"), listening.accept)
+    yield listening
+    await listener.close(0)
+
+
+@pytest.fixture
+def running(controller):
+    """`async with running(learner) as (client, run)`: a client at work, and its task."""
+
+    @asynccontextmanager
+    async def start(learner, *, work=inline):
+        channel = MemoryTransport().connect(Address("memory", "controller"))
+        client = LearnerClient(learner, "anna", channel, federation="f", patience=PATIENCE, work=work, rng=AtOnce())
+        run = asyncio.create_task(client.run())
+        try:
+            await controller.joined.get()
+            yield client, run
+        finally:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+            await channel.close()
+
+    return start
