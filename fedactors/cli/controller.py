@@ -27,7 +27,7 @@ def controller(file: Path, address: str | None, overrides: tuple[str, ...], log_
     with serving(talk, log_file, federation=config.name):
         run(
             lambda interrupts: run_controller(
-                config, on_federation=lambda federation: interrupts.then(lambda: federation.stop("Ctrl-C"))
+                config, on_federation=lambda federation: interrupts.then(lambda: federation.close("Ctrl-C"))
             ),
             uvloop=config.runtime.uvloop,
         )

@@ -88,7 +88,8 @@ def _broken(name: str, error: ConfigError) -> click.Command:
     def fail() -> None:
         raise error
 
-    return click.Command(name, callback=fail, short_help="(cannot be loaded)", context_settings={"ignore_unknown_options": True})
+    whatever = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=fail, short_help="(cannot be loaded)", context_settings=whatever)
 
 
 def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -100,14 +101,10 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
 
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in MEANINGS.items())
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(
-    cls=Verbs,
-    epilog=_EPILOG,
-    subcommand_metavar="VERB ...",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+@click.group(cls=Verbs, epilog=_EPILOG, subcommand_metavar="VERB ...", context_settings=_SETTINGS)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def main() -> None:
     """Federated learning on actors: a controller, learners, a driver.

@@ -16,13 +16,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from fedactors.model import LearnerId
 from fedactors.observe import figures
@@ -49,6 +50,17 @@ _STATE_STYLES = {
 }
 
 
+class Output(Console):
+    """Standard output; what is written after its reader has gone is dropped."""
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        super().__init__(highlight=False, file=file)
+
+    @override
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Display:
     """Shows events one at a time, from entering to leaving its context; it may be called from one thread at a time.
 
@@ -71,12 +83,11 @@ class Display:
     ) -> None:
         self._name = name
         self._board = Board(rounds_total, evaluate_every)
-        self._console = console or Console(highlight=False)
+        self._console = console or Output()
         self._clock = clock
         self._began_s = clock()
         self._lock = threading.Lock()  # the picture is drawn by a thread of rich's
         self._live: Live | None = None
-        self._gone = False
 
     def __enter__(self) -> Self:
         self._began_s = self._clock()
@@ -100,13 +111,10 @@ class Display:
             self._show(line)
 
     def _show(self, line: Line) -> None:
-        if self._gone or (self._live is not None and line.weight is Weight.DETAIL):
+        if self._live is not None and line.weight is Weight.DETAIL:
             return
         prefix = "warning: " if line.weight is Weight.WARNING else ""
-        try:
-            self._console.print(Text(prefix + line.text, style=_STYLES[line.weight]), soft_wrap=True)
-        except OSError:  # a closed pipe
-            self._gone = True
+        self._console.print(Text(prefix + line.text, style=_STYLES[line.weight]), soft_wrap=True)
 
     def picture(self) -> RenderableType:
         """What the terminal shows now."""
