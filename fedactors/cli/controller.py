@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fedactors.cli import options
 from fedactors.cli.options import Talk
+
+if TYPE_CHECKING:
+    from fedactors.cli.run import Interrupts
+    from fedactors.config import Config
+    from fedactors.system import Federation
 
 
 @click.command(short_help="Serve a federation; learners and a driver come from elsewhere.")
@@ -21,13 +27,19 @@ def controller(file: Path, address: str | None, overrides: tuple[str, ...], log_
     from fedactors import config as configuration
     from fedactors.cli.run import run
     from fedactors.cli.watching import serving
-    from fedactors.driver.serve import run_controller
 
     config = configuration.read(file, (*overrides, *options.at(address)))
     with serving(talk, log_file, federation=config.name):
-        run(
-            lambda interrupts: run_controller(
-                config, on_federation=lambda federation: interrupts.then(lambda: federation.close("Ctrl-C"))
-            ),
-            uvloop=config.runtime.uvloop,
-        )
+        run(lambda interrupts: _serve(config, interrupts), config.runtime)
+
+
+async def _serve(config: Config, interrupts: Interrupts) -> None:
+    import structlog
+
+    from fedactors.driver.serve import run_controller
+
+    def listening(federation: Federation) -> None:
+        interrupts.then(lambda: federation.stop("Ctrl-C"))
+        structlog.get_logger("fedactors.cli").info("listening", addresses=[str(one) for one in federation.addresses])
+
+    await run_controller(config, on_federation=listening)

@@ -40,7 +40,7 @@ def driver(file: Path, address: str | None, run_dir: Path | None, overrides: tup
     with watching(config, directory, "driver", talk) as observers:
         outcome = run(
             lambda interrupts: _drive(config, directory, observers, interrupts),
-            uvloop=config.runtime.uvloop,
+            config.runtime,
             said="finishing the round, then saving; Ctrl-C again leaves at once",
         )
     conclude(outcome, directory.path)

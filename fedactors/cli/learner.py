@@ -55,20 +55,21 @@ def learner(
     overrides += tuple(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None)
     overrides += tuple(options.at(address))
     config = configuration.from_mapping({}, overrides) if file is None else configuration.read(file, overrides)
+    expected = "" if file is None else config.name  # without a file, whichever federation is served there
     identity = identity or f"learner-{index}"
     context = LearnerContext(identity, index, config.learners.count, config.seed, config.learners.options)
     with serving(talk, log_file, federation=config.name, learner=identity):
         made = build_learner(configuration.load_entry(config), context)
-        run(lambda interrupts: _serve(made, identity, config, interrupts), uvloop=config.runtime.uvloop)
+        run(lambda interrupts: _serve(made, identity, config, expected, interrupts), config.runtime)
 
 
-async def _serve(made: Learner, identity: str, config: Config, interrupts: Interrupts) -> None:
+async def _serve(made: Learner, identity: str, config: Config, expected: str, interrupts: Interrupts) -> None:
     from fedactors.config import connect
     from fedactors.learner import LearnerClient
 
     channel = connect(config)
     try:
-        client = LearnerClient(made, identity, channel, federation=config.name)
+        client = LearnerClient(made, identity, channel, federation=expected)
         interrupts.then(client.leave)
         await client.run()
     finally:

@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import click
 
 from fedactors.cli.exit_codes import ExitCode
+from fedactors.config.tables import RuntimeTable
+from fedactors.transport.malloc import keep_freed_memory
 
 T = TypeVar("T")
 StopCleanly: TypeAlias = Callable[[], Awaitable[None]]
@@ -89,12 +91,12 @@ class Outcome(Generic[T]):
     interrupted: bool
 
 
-def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], *, uvloop: bool = True, said: str = STOPPING) -> Outcome[T]:
+def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], runtime: RuntimeTable, *, said: str = STOPPING) -> Outcome[T]:
     """Run what `body` returns to its end.
 
     Args:
         body: the work; it is given the interrupts, to say how it is stopped cleanly.
-        uvloop: use its event loop where it is installed.
+        runtime: how this process runs.
         said: on stderr at the first Ctrl-C.
 
     Raises:
@@ -102,8 +104,10 @@ def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], *, uvloop: bool = 
         KeyboardInterrupt: by the third, or before it began.
     """
     interrupts = Interrupts(said)
+    if runtime.malloc_tuning:
+        keep_freed_memory()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory(uvloop)) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(runtime.uvloop)) as runner:
             value = runner.run(interrupts.guard(body(interrupts)))
     except (asyncio.CancelledError, Exception):
         if not interrupts.aborted:

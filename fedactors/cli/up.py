@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fedactors.cli import options
 from fedactors.cli.options import Talk
+
+if TYPE_CHECKING:
+    from fedactors.cli.run import Interrupts
+    from fedactors.cli.watching import Observer
+    from fedactors.config import Config
+    from fedactors.driver.driver import Driver
+    from fedactors.driver.run_directory import RunDirectory
+    from fedactors.record import Results
 
 
 @click.command(short_help="Run a whole federation on this machine.")
@@ -25,21 +35,25 @@ def up(file: Path, in_process: bool, run_dir: Path | None, overrides: tuple[str,
     from fedactors.cli.run import run
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import RunDirectory, default_run_directory
-    from fedactors.driver.up import run_up
 
     config = configuration.read(file, overrides)
     configuration.find_entry(config)
     directory = RunDirectory(run_dir or default_run_directory(config.name))
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(
-            lambda interrupts: run_up(
-                config,
-                directory,
-                in_process=in_process,
-                observers=observers,
-                on_driver=lambda driver: interrupts.then(lambda: driver.stop("Ctrl-C")),
-            ),
-            uvloop=config.runtime.uvloop,
+            lambda interrupts: _run_up(config, directory, in_process, observers, interrupts),
+            config.runtime,
             said="finishing the round, then saving; Ctrl-C again stops at once",
         )
     conclude(outcome, directory.path)
+
+
+async def _run_up(
+    config: Config, directory: RunDirectory, in_process: bool, observers: Sequence[Observer], interrupts: Interrupts
+) -> Results:
+    from fedactors.driver.up import run_up
+
+    def stoppable(driver: Driver) -> None:
+        interrupts.then(lambda: driver.stop("Ctrl-C"))
+
+    return await run_up(config, directory, in_process=in_process, observers=observers, on_driver=stoppable)

@@ -14,6 +14,7 @@ PROGRAM = """
 import asyncio, sys
 import click
 from fedactors.cli.run import run
+from fedactors.config.tables import RuntimeTable
 
 async def body(interrupts):
     over = asyncio.Event()
@@ -37,7 +38,7 @@ async def body(interrupts):
 
 @click.command()
 def main():
-    outcome = run(body, uvloop={uvloop})
+    outcome = run(body, RuntimeTable(uvloop={uvloop}))
     print(outcome.value, outcome.interrupted)
 
 main()
