@@ -70,6 +70,8 @@ class Stream(ABC):
     async def send(self, frame: bytes) -> None:
         """Hand over one frame; waits while the peer does not keep up.
 
+        Cancelled, the frame may have been sent or not, and the stream may have been cut.
+
         Raises:
             StreamClosed: it cannot be delivered. (A frame sent before may be lost too: only an answer proves delivery.)
             LocalProtocolError: the frame is longer than FRAME_BYTES_MAX, or this side has finished.
@@ -88,7 +90,10 @@ class Stream(ABC):
 
     @abstractmethod
     async def finish(self) -> None:
-        """Send nothing more; receiving goes on. Idempotent."""
+        """Send nothing more; receiving goes on. Idempotent.
+
+        A client may see the end of the listener's half only when `accept` returns.
+        """
 
     @abstractmethod
     def cut(self, why: str) -> None:

@@ -24,10 +24,8 @@ from typing_extensions import override
 from fedactors.errors import AddressError, LocalProtocolError, Unreachable
 from fedactors.transport.base import Accept, Address, Channel, Listener, Transport
 from fedactors.transport.grpc_streams import Call, ClientStream, Context, ServerStream
-from fedactors.transport.serving import serve
+from fedactors.transport.serving import ACCEPT_END_S, serve
 
-ACCEPT_END_S = 1.0
-"""How long an accept may take to end once its stream has been cut; then it is cancelled."""
 SOCKET_PATH_BYTES_MAX = 107
 """Of a Unix socket's path; the operating system's limit."""
 STREAMS_MAX = 1_000_000
@@ -35,8 +33,6 @@ STREAMS_MAX = 1_000_000
 RECONNECT_FIRST_S = 0.2
 CONNECT_TIMEOUT_S = 5.0
 PORT_MAX = 65_535
-WHY_CHARS_MAX = 1024
-"""Of the reason for a cut, which travels in a header."""
 ENDED_AFTER_ACCEPT = (grpc.StatusCode.OK, grpc.StatusCode.ABORTED)
 """What a call ends with that was accepted by a listener of ours."""
 
@@ -132,35 +128,38 @@ class GrpcListener(Listener):
         self._accept = accept
         self._frame_bytes_max = frame_bytes_max
         self._path = path
-        self._tasks: set[asyncio.Task[str | None]] = set()
+        self._lives: set[asyncio.Task[None]] = set()
         self._lost = "the peer is gone"
 
     async def serve(self, method: str, _: object, context: Context) -> None:
         """One stream from its opening to its end."""
         await context.send_initial_metadata(())  # the client's `open` waits for it
         stream = ServerStream(context, method, self._frame_bytes_max)
-        task = asyncio.get_running_loop().create_task(serve(self._accept, stream), name=f"serve {method}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        life = asyncio.get_running_loop().create_task(self._live(stream), name=f"serve {method}")
+        self._lives.add(life)
+        while not life.done():
+            try:
+                await asyncio.wait({life})
+            except asyncio.CancelledError:  # grpc.aio's way to tell that the client is gone, and that the server stops
+                stream.lose(self._lost)
+        self._lives.discard(life)
+
+    async def _live(self, stream: ServerStream) -> None:
         try:
-            await asyncio.wait({task, stream.was_cut}, return_when=asyncio.FIRST_COMPLETED)
-            why = stream.was_cut.result() if stream.was_cut.done() else task.result()
+            why = await serve(self._accept, stream)
             if why is not None:
-                await context.abort(grpc.StatusCode.ABORTED, why[:WHY_CHARS_MAX])
-        except asyncio.CancelledError:  # that is how grpc.aio tells that the client is gone, and that the server stops
-            stream.lose(self._lost)
+                stream.cut(why)
         finally:
-            await asyncio.wait({task})
             await stream.detach()
 
     @override
     async def close(self, grace_s: float) -> None:
         self._lost = "the listener was closed"
         stopping = asyncio.ensure_future(self._server.stop(grace_s))
-        await asyncio.wait({stopping}, timeout=grace_s + ACCEPT_END_S)
-        for task in self._tasks:
-            task.cancel()
-        await stopping
+        await asyncio.wait({stopping, *self._lives}, timeout=grace_s + ACCEPT_END_S)
+        for life in self._lives:
+            life.cancel()
+        await asyncio.wait({stopping, *self._lives})
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 

@@ -25,6 +25,8 @@ INCOMING_FRAMES = 2
 """Frames read ahead of the application, on each stream."""
 EOF_GRACE_S = 0.02
 """How long after a client's end of file the news may come that it has died."""
+WHY_CHARS_MAX = 1024
+"""Of the reason for a cut, which travels in a header."""
 
 Call: TypeAlias = grpc.aio.StreamStreamCall[bytes, bytes]
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
@@ -43,6 +45,7 @@ class GrpcStream(Stream):
         self._incoming = Pipe(INCOMING_FRAMES)
         self._finished = False
         self._over: str | None = None
+        self._sender: asyncio.Task[Any] | None = None
         self._reader = asyncio.get_running_loop().create_task(self._read_all(), name=f"read {method}")
 
     @override
@@ -53,15 +56,29 @@ class GrpcStream(Stream):
             raise LocalProtocolError(f"a frame of {len(frame):,} bytes; at most {self._frame_bytes_max:,} may be sent")
         if self._over is not None:
             raise StreamClosed(self._over)
+        task = self._sender = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
         try:
             await self._write(frame)
         except FOREIGN as error:
             raise StreamClosed(self._over or story(error)) from error
         except asyncio.CancelledError:
-            if is_cancelled():
+            if self._sender is None and task.uncancel() <= cancels:  # by `_interrupt_send`
+                raise StreamClosed(self._over or "the stream was cut") from None
+            if task.cancelling() > cancels:
+                self._sender = None
                 self.cut("a send was cancelled")
                 raise
-            raise StreamClosed(self._over or "the stream was cut") from None
+            raise StreamClosed(self._over or "the stream was cut") from None  # by grpc.aio
+        finally:
+            self._sender = None
+
+    def _interrupt_send(self) -> None:
+        """Wake a send that waits for a peer which does not read; it raises StreamClosed."""
+        if self._sender is not None:
+            sender, self._sender = self._sender, None
+            sender.cancel()
 
     @override
     async def receive(self) -> bytes:
@@ -85,7 +102,7 @@ class GrpcStream(Stream):
             self._incoming.fail(str(error))
         except asyncio.CancelledError:
             self._incoming.fail(self._over or "the stream was cut")
-            if is_cancelled():
+            if (task := asyncio.current_task()) is not None and task.cancelling():  # not by grpc.aio
                 raise
         else:
             self._incoming.finish()
@@ -143,8 +160,7 @@ class ServerStream(GrpcStream):
 
     def __init__(self, context: Context, method: str, frame_bytes_max: int) -> None:
         self._context = context
-        self.was_cut = asyncio.get_running_loop().create_future()
-        """Done, with the reason, when this side has cut the stream."""
+        self._aborting: asyncio.Task[None] | None = None
         self._client_gone = asyncio.Event()
         super().__init__(method, context.peer(), frame_bytes_max)
 
@@ -170,27 +186,29 @@ class ServerStream(GrpcStream):
 
     @override
     def _hang_up(self, why: str) -> None:
-        if not self.was_cut.done():
-            self.was_cut.set_result(why)
+        self._interrupt_send()
+        self._aborting = asyncio.get_running_loop().create_task(self._abort(why))
+
+    async def _abort(self, why: str) -> None:
+        try:
+            await self._context.abort(grpc.StatusCode.ABORTED, why[:WHY_CHARS_MAX])
+        except FOREIGN:  # always: that is how grpc.aio ends a handler
+            return
 
     def lose(self, why: str) -> None:
         """The client is gone, or the server stops."""
         self._client_gone.set()
         self._over = self._over or why
         self._incoming.fail(why)
+        self._interrupt_send()
 
     async def detach(self) -> None:
         """Use the context no more: the handler is about to return."""
         self._over = self._over or "the stream has ended"
         self._incoming.cut(self._over)
+        self._interrupt_send()
         self._reader.cancel()
-        await asyncio.wait([self._reader])
-
-
-def is_cancelled() -> bool:
-    """Whether the running task has been asked to end: a CancelledError may also be grpc's word for a call that was cut."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+        await asyncio.wait([self._reader] if self._aborting is None else [self._reader, self._aborting])
 
 
 def story(error: BaseException) -> str:

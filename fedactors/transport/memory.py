@@ -10,10 +10,7 @@ from typing_extensions import override
 from fedactors.errors import AddressError, LocalProtocolError, Unreachable
 from fedactors.transport.base import Accept, Address, Channel, Listener, Stream, Transport
 from fedactors.transport.pipe import Pipe
-from fedactors.transport.serving import serve
-
-ACCEPT_END_S = 1.0
-"""How long an accept may take to end once its stream has been cut; then it is cancelled."""
+from fedactors.transport.serving import ACCEPT_END_S, serve
 
 _listeners: dict[str, MemoryListener] = {}
 _waiting: dict[str, list[asyncio.Future[None]]] = {}

@@ -7,6 +7,9 @@ import logging
 from fedactors.errors import FedactorsError
 from fedactors.transport.base import Accept, Stream
 
+ACCEPT_END_S = 1.0
+"""How long an accept may take to end once its stream has been cut; then it is cancelled."""
+
 log = logging.getLogger(__name__)
 
 

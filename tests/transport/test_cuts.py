@@ -1,0 +1,186 @@
+"""How streams end when something goes wrong."""
+
+import asyncio
+
+import pytest
+
+from fedactors.errors import EndOfStream, LocalProtocolError, StreamClosed
+from fedactors.testing.conformance_transport import METHOD, connected, ending
+from fedactors.transport import Address
+from fedactors.transport.grpc import GrpcTransport
+from fedactors.transport.memory import MemoryTransport
+from fedactors.transport.pipe import Pipe
+
+TCP = Address.parse("grpc://127.0.0.1:0")
+MEMORY = Address.parse("memory://cuts")
+BOTH = pytest.mark.parametrize(
+    ("transport", "address"), [(MemoryTransport(), MEMORY), (GrpcTransport(), TCP)], ids=["memory", "grpc"]
+)
+MIB = bytes(1024 * 1024)
+
+
+async def flood(stream):
+    while True:
+        await stream.send(MIB)
+
+
+@BOTH
+async def test_the_reason_of_a_cut_reaches_the_client(transport, address):
+    async def accept(stream):
+        await stream.receive()
+        stream.cut("the federation is full")
+
+    async with connected(transport, address, accept) as (channel, _):
+        stream = await channel.open(METHOD, timeout_s=5)
+        await stream.send(b"x")
+        assert "the federation is full" in str(await ending(stream))
+
+
+@BOTH
+async def test_a_frame_longer_than_the_listener_takes_cuts_the_stream(transport, address):
+    listener = await type(transport)(frame_bytes_max=1000).listen(address, ending)
+    channel = transport.connect(listener.address)
+    stream = await channel.open(METHOD, timeout_s=5)
+    await stream.send(bytes(2000))
+    assert not isinstance(await ending(stream), EndOfStream)
+    await channel.close()
+    await listener.close(0)
+
+
+@BOTH
+async def test_a_listeners_cut_wakes_its_own_send_to_a_client_that_does_not_read(transport, address):
+    ended = asyncio.get_running_loop().create_future()
+
+    async def flood_to_the_end(stream):
+        with pytest.raises(StreamClosed) as caught:
+            await flood(stream)
+        ended.set_result(str(caught.value))
+
+    async def accept(stream):
+        flooding = asyncio.ensure_future(flood_to_the_end(stream))
+        await asyncio.sleep(0.2)
+        stream.cut("enough")
+        await flooding
+
+    async with connected(transport, address, accept) as (channel, _):
+        await channel.open(METHOD, timeout_s=5)
+        assert await asyncio.wait_for(ended, 2) == "enough"
+
+
+@BOTH
+async def test_a_cancelled_send_leaves_a_stream_that_is_cut_or_whole(transport, address):
+    received = []
+
+    async def accept(stream):
+        await asyncio.sleep(0.3)
+        try:
+            while True:
+                received.append(len(await stream.receive()))
+        except StreamClosed:
+            return
+
+    async with connected(transport, address, accept) as (channel, _):
+        stream = await channel.open(METHOD, timeout_s=5)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(flood(stream), 0.2)
+        try:
+            await stream.send(MIB)
+            await stream.finish()
+        except StreamClosed:
+            pass
+        await ending(stream)
+        assert set(received) <= {len(MIB)}
+
+
+@BOTH
+async def test_an_early_answer_survives_the_flood_that_it_answers(transport, address):
+    async def accept(stream):
+        await stream.receive()
+        await stream.send(b"no")
+
+    async with connected(transport, address, accept) as (channel, _):
+        for _ in range(50):
+            stream = await channel.open(METHOD, timeout_s=5)
+            answer = asyncio.ensure_future(stream.receive())
+            with pytest.raises(StreamClosed):
+                await flood(stream)
+            assert await answer == b"no"
+            stream.cut("answered")
+
+
+@BOTH
+async def test_an_accept_that_does_not_end_is_cancelled_when_its_listener_closes(transport, address):
+    cancelled = asyncio.Event()
+
+    async def accept(stream):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    listener = await transport.listen(address, accept)
+    channel = transport.connect(listener.address)
+    stream = await channel.open(METHOD, timeout_s=5)
+    await listener.close(0)
+    assert cancelled.is_set()
+    assert not isinstance(await ending(stream), EndOfStream)
+    await channel.close()
+
+
+@BOTH
+async def test_a_stream_is_of_no_use_to_those_who_kept_it_beyond_its_accept(transport, address):
+    kept = []
+
+    async def accept(stream):
+        kept.append(stream)
+
+    async with connected(transport, address, accept) as (channel, _):
+        stream = await channel.open(METHOD, timeout_s=5)
+        assert isinstance(await ending(stream), EndOfStream)
+        with pytest.raises((StreamClosed, LocalProtocolError)):
+            await kept[0].send(b"x")
+        with pytest.raises(StreamClosed):
+            await kept[0].receive()
+        kept[0].cut("no error")
+        await kept[0].finish()
+
+
+async def test_an_unexpected_error_of_an_accept_is_logged_and_its_text_stays_here(caplog):
+    async def accept(stream):
+        raise KeyError("secret")
+
+    async with connected(GrpcTransport(), TCP, accept) as (channel, _):
+        end = await ending(await channel.open(METHOD, timeout_s=5))
+    assert "KeyError" in str(end)
+    assert "secret" not in str(end)
+    assert "stream_failed" in caplog.text
+
+
+async def test_a_pipe_keeps_what_was_whole_and_drops_what_was_cut():
+    pipe = Pipe(2)
+    await pipe.put(b"1")
+    pipe.fail("gone")
+    assert await pipe.get() == b"1"
+    with pytest.raises(StreamClosed, match="gone"):
+        await pipe.get()
+    pipe = Pipe(2)
+    await pipe.put(b"1")
+    pipe.finish()
+    pipe.cut("cut")
+    pipe.fail("too late")
+    with pytest.raises(StreamClosed, match="cut"):
+        await pipe.get()
+    with pytest.raises(StreamClosed, match="cut"):
+        await pipe.put(b"2")
+
+
+async def test_a_frame_is_not_lost_between_its_arrival_and_a_cancelled_receive():
+    pipe = Pipe(2)
+    getting = asyncio.ensure_future(pipe.get())
+    await asyncio.sleep(0)
+    await pipe.put(b"1")
+    getting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await getting
+    assert await pipe.get() == b"1"
