@@ -15,6 +15,7 @@ from importlib.metadata import version as installed_version
 from typing import assert_never
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from fedactors.errors import ProtocolError, StreamClosed, TransportError, Unreachable
 from fedactors.learner.agenda import Agenda
@@ -27,14 +28,13 @@ from fedactors.model import GlobalModel, Layout, LearnerId, Version
 from fedactors.protocol import blobs
 from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
+from fedactors.task import TaskId
 from fedactors.transport import Channel
 
 JOIN_TIMEOUT_S = 10.0
 """Of one attempt to join."""
 LEAVE_TIMEOUT_S = 3.0
 """For saying goodbye and for the controller to hear it."""
-
-log = structlog.get_logger("fedactors.learner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,14 @@ class LearnerClient:
             LearnerFailed: what the learner declares of itself makes no sense.
         """
         self.id = id
+        self._log: FilteringBoundLogger = structlog.get_logger("fedactors.learner").bind(learner=id)
         self._federation = federation
         self._declared = declared(learner)
         self._channel = channel
         self._patience = patience
         self._rng = random.Random() if rng is None else rng  # noqa: S311  # scatters attempts, keeps no secret
         self._worker = Worker(f"learner {id}")  # it begins with its first job
-        self._desk = Desk(learner, self._worker if work is None else work, self._fetch)
+        self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log)
         self._agenda: Agenda[Task, Answer] = Agenda()
         self._line = Line(self._rng)
         self._task_came = asyncio.Event()
@@ -177,7 +178,7 @@ class LearnerClient:
         )
 
     def _joined(self, session: Session, terms: Welcome) -> Link:
-        log.info("joined", learner=self.id, federation=terms.federation, at=session.peer, resumed=terms.resumed)
+        self._log.info("joined", federation=terms.federation, at=session.peer, resumed=terms.resumed)
         self._token = terms.token
         if not terms.resumed:
             self._agenda.on_new_start()
@@ -195,7 +196,7 @@ class LearnerClient:
                     await self._part(link.session)
                     raise
         except SessionLost as loss:
-            log.warning("connection_lost", learner=self.id, why=str(loss))
+            self._log.warning("connection_lost", why=str(loss))
             return False
         finally:
             self._line.down()
@@ -221,7 +222,7 @@ class LearnerClient:
         self._answer_came.set()  # it may be one whose answer was kept
 
     def _is_over(self, goodbye: Goodbye) -> bool:
-        log.info("controller_said_goodbye", learner=self.id, reason=str(goodbye.reason), why=goodbye.why)
+        self._log.info("controller_said_goodbye", reason=str(goodbye.reason), why=goodbye.why)
         match goodbye.reason:
             case GoodbyeReason.FINISHED | GoodbyeReason.LEFT:
                 return True
@@ -246,10 +247,12 @@ class LearnerClient:
             while (started := self._agenda.start()) is None:
                 self._task_came.clear()
                 await self._task_came.wait()
-            name, task = started
-            answer = await self._desk.answer(task, lambda: self._agenda.at_work_is_wanted)
-            self._agenda.on_answer(name, answer, small=not isinstance(answer, Update))
-            self._answer_came.set()
+            await self._work_off(*started)
+
+    async def _work_off(self, name: TaskId, task: Task) -> None:
+        answer = await self._desk.answer(task, lambda: self._agenda.at_work_is_wanted)
+        self._agenda.on_answer(name, answer, small=not isinstance(answer, Update))
+        self._answer_came.set()
 
     async def _fetch(self, version: Version, known: Layout | None) -> GlobalModel:
         """A version of the global model, for the task at work."""
@@ -267,22 +270,21 @@ class LearnerClient:
     async def _deliver_all(self) -> None:
         """Deliver answers in their order; what a lost connection swallowed is delivered over the next one."""
         while True:
-            while (following := self._agenda.next_answer) is None:
+            while self._agenda.next_answer is None:
                 self._answer_came.clear()
                 await self._answer_came.wait()
-            task, answer = following
-            try:
-                await self._deliver(answer)
-            except (ProtocolError, TransportError) as error:  # it cannot be delivered as it is
-                log.warning("answer_undeliverable", learner=self.id, task=task, why=str(error))
-                await self._send(TaskFailure(task, f"its answer cannot be delivered: {error}"[:WHY_CHARS_MAX]))
-            self._agenda.on_delivered(task)
+            await self._deliver(*self._agenda.next_answer)
 
-    async def _deliver(self, answer: Answer) -> None:
-        if isinstance(answer, Update):
-            await self._push(answer)
-        else:
-            await self._send(answer)
+    async def _deliver(self, task: TaskId, answer: Answer) -> None:
+        try:
+            if isinstance(answer, Update):
+                await self._push(answer)
+            else:
+                await self._send(answer)
+        except (ProtocolError, TransportError) as error:  # it cannot be delivered as it is
+            self._log.warning("answer_undeliverable", task=task, why=str(error))
+            await self._send(TaskFailure(task, f"its answer cannot be delivered: {error}"[:WHY_CHARS_MAX]))
+        self._agenda.on_delivered(task)
 
     async def _push(self, update: Update) -> None:
         said = await self._line.use(
@@ -298,7 +300,7 @@ class LearnerClient:
             )
         )
         if not said.accepted:
-            log.warning("update_refused", learner=self.id, task=update.task, reason=said.refusal, why=said.why)
+            self._log.warning("update_refused", task=update.task, reason=said.refusal, why=said.why)
 
     async def _send(self, message: Evaluated | TaskFailure) -> None:
         while True:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, assert_never
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
 from fedactors.errors import FedactorsError
 from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train, take_weights
@@ -19,8 +19,6 @@ from fedactors.task import EvaluateParams, TaskId, TrainParams, TrainReport
 
 WHY_CHARS_MAX = 1000
 """Of a failure's one line."""
-
-log = structlog.get_logger("fedactors.learner")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +53,11 @@ class Desk:
     download. A version's buffer is never written to again: user code may have kept views of it.
     """
 
-    def __init__(self, learner: Learner, work: Work, fetch: Fetch) -> None:
+    def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: FilteringBoundLogger) -> None:
         self._learner = learner
         self._work = work
         self._fetch = fetch
+        self._log = log
         self._model: GlobalModel | None = None
         self._has_weights = False
         self._cast_is_told = False
@@ -78,8 +77,8 @@ class Desk:
         except FedactorsError as error:
             failure = TaskFailure(task.id, " ".join(str(error).split())[:WHY_CHARS_MAX])
             if is_wanted():
-                log.warning("task_failed", task=task.id, kind=str(task.kind), why=failure.why)
-                log.debug("task_failed_traceback", task=task.id, exc_info=error)
+                self._log.warning("task_failed", task=task.id, kind=str(task.kind), why=failure.why)
+                self._log.debug("task_failed_traceback", task=task.id, exc_info=error)
             return failure
 
     async def _version(self, version: Version) -> GlobalModel:
@@ -113,7 +112,7 @@ class Desk:
         trained = answer_train(self._learner, model.layout, model.weights, params)
         if trained.cast and not self._cast_is_told:
             self._cast_is_told = True
-            log.warning(
+            self._log.warning(
                 "weights_cast", tensor=trained.cast[0], tensors=len(trained.cast), to=str(trained.weights[trained.cast[0]].dtype)
             )
         return Update(task, model.layout, model.layout.pack(trained.weights), trained.report, layout_known=True)

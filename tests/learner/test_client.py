@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -335,30 +334,3 @@ async def test_heartbeats_and_messages_go_on_while_user_code_computes(controller
         release.set()
         await until(lambda: controller.updates)
     assert threads == ["learner anna"]
-
-
-async def test_the_worker_runs_one_job_at_a_time_and_skips_those_nobody_waits_for():
-    worker, ran = Worker("w"), []
-    slow = asyncio.ensure_future(worker(lambda: (time.sleep(0.02), ran.append("slow"))))
-    dropped = asyncio.ensure_future(worker(lambda: ran.append("dropped")))
-    last = asyncio.ensure_future(worker(lambda: ran.append("last")))
-    await asyncio.sleep(0)
-    dropped.cancel()
-    await asyncio.gather(slow, last)
-    worker.stop()
-    assert ran == ["slow", "last"]
-
-
-async def test_the_worker_hands_over_whatever_was_raised():
-    worker = Worker("w")
-    for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error):
-            await worker(raising(error))
-    worker.stop()
-
-
-def raising(error):
-    def job():
-        raise error
-
-    return job

@@ -1,0 +1,46 @@
+"""Every example runs as its README says and learns what it promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import support
+
+pytestmark = pytest.mark.e2e
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+COMMANDED = {"quickstart": "sklearn", "torch_digits": "torch"}
+PROGRAMS = {"embedded": "clinics.py"}
+
+
+def test_every_example_is_tested_here():
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {*COMMANDED, *PROGRAMS}
+
+
+@pytest.mark.parametrize(("example", "package"), COMMANDED.items())
+def test_an_example_reaches_its_accuracy_in_one_command(tmp_path, example, package):
+    pytest.importorskip("sklearn")
+    pytest.importorskip(package)
+    done = support.fedactors("up", EXAMPLES / example / "federation.toml", "--run-dir", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = support.results(tmp_path / "run")
+    assert len(results["rounds"]) == 10
+    assert results["rounds"][0]["metrics"]["accuracy"] < results["final"]["metrics"]["accuracy"]
+    assert results["final"]["metrics"]["accuracy"] > 0.94
+
+
+@pytest.mark.parametrize(("example", "program"), PROGRAMS.items())
+def test_an_embedded_federation_learns_and_ends(tmp_path, example, program):
+    command = [sys.executable, str(EXAMPLES / example / program)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=support.environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    accuracies = [float(number) for number in re.findall(r"^round +\d+ +accuracy (\S+)$", done.stdout, re.MULTILINE)]
+    assert len(accuracies) == 10
+    assert accuracies[-1] > 0.92
