@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -59,7 +60,7 @@ class Interrupts:
             self._abort()
             return
         self.asked = True
-        click.echo(f"\n{self._said}", err=True)
+        _say(self._said)
         if self._stop_cleanly is not None:
             self.then(self._stop_cleanly)
 
@@ -74,7 +75,7 @@ class Interrupts:
         try:
             await self._stop_cleanly()
         except Exception as error:  # whatever it is, the user wants an end
-            click.echo(f"cannot stop cleanly: {error}", err=True)
+            _say(f"cannot stop cleanly: {error}")
             self._abort()
 
 
@@ -115,6 +116,12 @@ def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], runtime: RuntimeTa
     if interrupts.aborted:
         raise click.exceptions.Exit(ExitCode.ABORTED)
     return Outcome(value, interrupts.asked)
+
+
+def _say(text: str) -> None:
+    """Write a line to what sys.stderr is now; a live display keeps it out of its picture, where click's own echo would not."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -119,7 +120,7 @@ def _console_handler(level: str, tracebacks: bool) -> logging.Handler:
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
     )
-    return _formatted(_Stderr(), level, [renderer] if tracebacks else [_error_in_a_word, renderer])
+    return _formatted(_Stderr(), level, [_short_time, renderer] if tracebacks else [_short_time, _error_in_a_word, renderer])
 
 
 def _file_handler(file: Path, level: str) -> logging.Handler:
@@ -133,6 +134,11 @@ def _formatted(handler: logging.Handler, level: str, last: list[Processor]) -> l
     processors = [ProcessorFormatter.remove_processors_meta, *last]
     handler.setFormatter(ProcessorFormatter(foreign_pre_chain=_SHARED, processors=processors))
     return handler
+
+
+def _short_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The local time of day; the file has the date and the microseconds."""
+    return {**event, "timestamp": f"{datetime.fromisoformat(event['timestamp']).astimezone():%H:%M:%S}"}
 
 
 def _error_in_a_word(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

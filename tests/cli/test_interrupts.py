@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
+from fedactors.cli.run import Interrupts
 
 PROGRAM = """
 import asyncio, sys
@@ -62,7 +65,6 @@ def program(
 
 def said(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
-    assert process.stderr.readline() == "\n"
     return process.stderr.readline().strip()
 
 
@@ -73,7 +75,7 @@ def test_once_ends_cleanly(number: signal.Signals, uvloop: bool) -> None:
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert out == "cleaned up\nended True\n"
-    assert err == "\nstopping; Ctrl-C again stops at once\n"
+    assert err == "stopping; Ctrl-C again stops at once\n"
     assert process.returncode == 0
 
 
@@ -101,3 +103,12 @@ def test_a_clean_stop_that_fails_becomes_a_stop_at_once() -> None:
     assert (out, process.returncode) == ("cleaned up\n", 130)
     assert "cannot stop cleanly: the controller is gone" in err
     assert "Traceback" not in err
+
+
+def test_what_is_said_goes_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    live_display = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", live_display)
+    interrupts = Interrupts("finishing")
+    interrupts._interrupted()
+    assert interrupts.asked
+    assert live_display.getvalue() == "finishing\n"
