@@ -121,9 +121,9 @@ class Board:
         return Line(Weight.DETAIL, self.note)
 
     def _on_learner_joined(self, _at_s: float, body: Any) -> Line:
+        came = "is back" if body["learner"] in self.learners else "joined"
         row = self._row(body["learner"])
         row.state, row.examples = State.WAITING, body["num_train_examples"]
-        came = "is back" if body["resumed"] else "joined"
         data = f"{counted(body['num_train_examples'], 'training example')}, {counted(body['num_test_examples'], 'test example')}"
         return Line(Weight.DETAIL, f"learner {body['learner']} {came}  ({data})")
 
@@ -163,7 +163,8 @@ class Board:
             row.state = State.FAILED if failed else State.REFUSED
         what = "failed" if failed else f"'s update was refused ({body['reason']})"
         separator = " " if failed else ""
-        return Line(Weight.WARNING, f"round {body['round']}: learner {body['learner']}{separator}{what}: {body['why']}")
+        when = f"round {body['round']}: " if body["round"] else ""  # a task that nobody knows belongs to no round
+        return Line(Weight.WARNING, f"{when}learner {body['learner']}{separator}{what}: {body['why']}")
 
     def _on_round_committed(self, _at_s: float, body: Any) -> None:
         self.version = body["version"]

@@ -19,9 +19,9 @@ class Story:
         self._number += 1
         return Event(self._number - 1, 1_000 + self._number * self._step_s, EventKind(kind), body)
 
-    def joined(self, *learners: str, examples: int = 100, resumed: bool = False) -> list[Event]:
+    def joined(self, *learners: str, examples: int = 100) -> list[Event]:
         counts = {"num_train_examples": examples, "num_test_examples": 10}
-        return [self.event("learner_joined", learner=one, tags=[], resumed=resumed, **counts) for one in learners]
+        return [self.event("learner_joined", learner=one, tags=[], **counts) for one in learners]
 
     def departed(self, learner: str, how: str, why: str = "") -> Event:
         return self.event("learner_departed", learner=learner, how=how, why=why)

@@ -37,8 +37,9 @@ def test_a_learners_state_follows_its_round() -> None:
     assert states(board) == {"a": "left", "b": "refused", "c": "lost"}
     apply(board, story.began(2, "b"))
     assert states(board) == {"a": "left", "b": "training", "c": "lost"}
-    apply(board, *story.joined("a", resumed=True))
+    lines = apply(board, *story.joined("a"))
     assert states(board)["a"] == "waiting"
+    assert lines[0].text.startswith("learner a is back")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,10 @@ def body(kind: str, **keys: Any) -> Event:
         (
             body("update_refused", round=2, learner="a", reason="not_finite", why="tensor 'w' holds NaN"),
             Line(Weight.WARNING, "round 2: learner a's update was refused (not_finite): tensor 'w' holds NaN"),
+        ),
+        (
+            body("update_refused", round=0, learner="a", reason="unknown_task", why="a replay"),
+            Line(Weight.WARNING, "learner a's update was refused (unknown_task): a replay"),
         ),
         (
             body("update_refused", round=2, learner="a", reason="learner_failed", why="ValueError: no"),
