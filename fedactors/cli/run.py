@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,6 +20,9 @@ T = TypeVar("T")
 StopCleanly: TypeAlias = Callable[[], Awaitable[None]]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRPC_SETTINGS = {"GRPC_VERBOSITY": "ERROR", "GRPC_ENABLE_FORK_SUPPORT": "0"}
+"""Unless the user has set them: gRPC's core else writes to stderr, past every log, whenever a process is started."""
+
 STOPPING = "stopping; Ctrl-C again stops at once"
 
 
@@ -105,6 +109,8 @@ def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], runtime: RuntimeTa
         KeyboardInterrupt: by the third, or before it began.
     """
     interrupts = Interrupts(said)
+    for name, setting in GRPC_SETTINGS.items():
+        os.environ.setdefault(name, setting)
     if runtime.malloc_tuning:
         keep_freed_memory()
     try:
