@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,7 +79,7 @@ class Belongings:
         """See `Actor.unwatch`."""
         if target in self.watching:
             del self.watching[target], target._life().watchers[self.ref]
-        mailbox = self.ref._mailbox or ()
+        mailbox = self.ref._mailbox or deque()
         for entry in [entry for entry in mailbox if isinstance(entry, Terminated) and entry.ref is target]:
             mailbox.remove(entry)
 
@@ -118,7 +119,7 @@ class Belongings:
             tick.due_s = max(tick.due_s + tick.interval_s, self.ref._queue.loop.time())
             self._wind(tick)
 
-    # -------------------------------------------------------------------------------------------------- tasks and deferred replies
+    # --------------------------------------------------------------------------------------------- tasks and deferred replies
 
     def run(
         self, coroutine: Coroutine[Any, Any, T], then: Callable[[Outcome[T]], Any] | None, name: str | None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typing_extensions import override
 
 from fedactors.errors import MailboxFull
+from fedactors.runtime.message import Request
 from fedactors.runtime.ref import ActorRef
 from fedactors.runtime.reply import Reply, promise
 from fedactors.runtime.supervisor import Restart
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from fedactors.runtime.actor import Actor
     from fedactors.runtime.system import ActorSystem
 
-M = TypeVar("M", contravariant=True)
+M_contra = TypeVar("M_contra", contravariant=True)
+R = TypeVar("R")
 
 
-class BoundedRef(ActorRef[M]):
+class BoundedRef(ActorRef[M_contra]):
     """An actor with at most `capacity` messages in its mailbox; signals, timers and outcomes of its own do not count.
 
     Senders that wait are let in together, in their order, once the mailbox is half empty: one wake-up for many.
@@ -48,7 +50,7 @@ class BoundedRef(ActorRef[M]):
         return mailbox is None or (len(mailbox) < self._capacity and not self._waiting)
 
     @override
-    def tell(self, message: M) -> None:
+    def tell(self, message: M_contra) -> None:
         mailbox = self._mailbox
         if mailbox is None or (len(mailbox) < self._capacity and not self._waiting):
             self._post(message)
@@ -56,7 +58,7 @@ class BoundedRef(ActorRef[M]):
             raise MailboxFull(f"{self.path} has {len(mailbox)} of {self._capacity} messages queued; use send() to wait for room")
 
     @override
-    async def send(self, message: M) -> None:
+    async def send(self, message: M_contra) -> None:
         mailbox = self._mailbox
         if mailbox is None or (len(mailbox) < self._capacity and not self._waiting):
             self._post(message)
@@ -85,3 +87,37 @@ class BoundedRef(ActorRef[M]):
                 mailbox.append(entry)
                 if sender is not entry:
                     sender.set_result(None)
+
+
+class CheckedRef(BoundedRef[M_contra]):
+    """For tests: an actor whose messages are looked at when they are sent."""
+
+    __slots__ = ("_check",)
+
+    def __init__(
+        self,
+        system: ActorSystem,
+        factory: Callable[[], Actor[Any]],
+        parent: ActorRef[Any] | None,
+        name: str | int,
+        restart: Restart,
+        capacity: int,
+        check: Callable[[Any], None],
+    ) -> None:
+        super().__init__(system, factory, parent, name, restart, capacity)
+        self._check = check
+
+    @override
+    def tell(self, message: M_contra) -> None:
+        self._check(message)
+        super().tell(message)
+
+    @override
+    async def send(self, message: M_contra) -> None:
+        self._check(message)
+        await super().send(message)
+
+    @override
+    def ask(self, message: Request[R], timeout_s: float | None = None) -> Future[R]:
+        self._check(message)
+        return super().ask(message, timeout_s)

@@ -46,9 +46,7 @@ class HandlerTable(dict[type, Handler]):
 
 def message_types(actor: type[Actor[Any]], method: Callable[..., Any]) -> list[type]:
     """What a handler's argument is annotated with."""
-    owner = next(
-        (vars(base)[method.__name__] for base in actor.__mro__ if hasattr(vars(base).get(method.__name__), "__handles__"))
-    )
+    owner = next(vars(base)[method.__name__] for base in actor.__mro__ if hasattr(vars(base).get(method.__name__), "__handles__"))
     where = f"{actor.__qualname__}.{method.__name__}"
     hints = [hint for name, hint in owner.__annotations__.items() if name != "return"]
     assert len(hints) == 1, f"{where} handles messages: it takes one argument, annotated with the message's type"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from fedactors.runtime.message import Finished, Stop, Terminated, Tick
 from fedactors.runtime.reply import Reply, refuse
 
@@ -22,6 +24,7 @@ class Grave(deque[Any]):
         self.ref = ref
         self.reason = reason
 
+    @override
     def append(self, entry: Any, /) -> None:
         if isinstance(entry, Reply):
             refuse(entry, "has stopped")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fedactors.runtime.handlers import HandlerTable
     from fedactors.runtime.system import ActorSystem
 
-M = TypeVar("M", contravariant=True)
+M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
 
 log = structlog.get_logger("fedactors.runtime")
@@ -37,7 +37,7 @@ SLOW_S = 0.1
 """A turn that keeps the loop for longer is worth a line in the log."""
 
 
-class ActorRef(Generic[M]):
+class ActorRef(Generic[M_contra]):
     """Where messages to one actor go. Stays valid while the actor is restarted; may be put into messages and compared."""
 
     __slots__ = (
@@ -91,7 +91,7 @@ class ActorRef(Generic[M]):
 
     # --------------------------------------------------------------------------------------------------------------- messages
 
-    def tell(self, message: M) -> None:
+    def tell(self, message: M_contra) -> None:
         """Send a message; never waits. To an actor that is gone: a dead letter.
 
         Raises:
@@ -99,7 +99,7 @@ class ActorRef(Generic[M]):
         """
         self._post(message)
 
-    async def send(self, message: M) -> None:
+    async def send(self, message: M_contra) -> None:
         """Send a message, waiting for room where the mailbox is bounded. Cancelled, it has not been sent."""
         self._post(message)
 
@@ -252,7 +252,7 @@ class ActorRef(Generic[M]):
             while mailbox and number != last:
                 message = mailbox.popleft()
                 kind = message.__class__
-                recent[number % RECENT] = kind
+                recent[number % RECENT] = kind if kind is not Reply else message.message.__class__
                 number += 1
                 result = handlers[kind](actor, message)
                 if result is not None:
@@ -277,6 +277,8 @@ class ActorRef(Generic[M]):
             return None
         if work is None:
             self._go_on()
+        elif self._waiting:
+            self._admit()
         return work
 
     def _go_on(self) -> None:

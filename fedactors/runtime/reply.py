@@ -6,7 +6,9 @@ import contextvars
 from asyncio import Future
 from asyncio.tasks import current_task
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from typing_extensions import override
 
 from fedactors.errors import ActorStopped, AskCycle, AskTimeout
 
@@ -28,33 +30,36 @@ class Promise(Future[R]):
     __slots__ = ("_context", "_queue", "_wake")
 
     _queue: RunQueue
-    _wake: Callable[[Future[R]], object] | None
+    _wake: Callable[..., object] | None
     _context: contextvars.Context | None
 
-    def add_done_callback(
-        self, fn: Callable[[Future[R]], object], /, *, context: contextvars.Context | None = None
-    ) -> None:  # a Future's docstring holds
+    @override
+    def add_done_callback(self, fn: Callable[[Self], object], /, *, context: contextvars.Context | None = None) -> None:
         if self._wake is not None or self.done():
             super().add_done_callback(fn, context=context)
         else:
             self._wake, self._context = fn, context or contextvars.copy_context()
 
-    def remove_done_callback(self, fn: Callable[[Future[R]], object], /) -> int:
+    @override
+    def remove_done_callback(self, fn: Callable[[Self], object], /) -> int:
         if self._wake == fn:
             self._wake = None
             return 1 + super().remove_done_callback(fn)
         return super().remove_done_callback(fn)
 
+    @override
     def set_result(self, result: R, /) -> None:
         super().set_result(result)
         if self._wake is not None:
             self._queue.add(self)
 
+    @override
     def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
         super().set_exception(exception)
         if self._wake is not None:
             self._queue.add(self)
 
+    @override
     def cancel(self, msg: Any | None = None) -> bool:
         cancelled = super().cancel(msg)
         if cancelled and self._wake is not None:
@@ -85,7 +90,8 @@ class Reply(Promise[R]):
     target: ActorRef[Any]
     waiter: Runner | None
 
-    def add_done_callback(self, fn: Callable[[Future[R]], object], /, *, context: contextvars.Context | None = None) -> None:
+    @override
+    def add_done_callback(self, fn: Callable[[Self], object], /, *, context: contextvars.Context | None = None) -> None:
         if not self.done() and self.waiter is None:
             runner = self._queue.running.get(current_task(self._queue.loop))
             if runner is not None:

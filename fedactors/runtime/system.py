@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from fedactors.runtime.actor import Actor
-from fedactors.runtime.bounded import BoundedRef
+from fedactors.runtime.bounded import BoundedRef, CheckedRef
 from fedactors.runtime.clock import Clock
 from fedactors.runtime.message import DeadLetter
 from fedactors.runtime.ref import ActorRef
@@ -36,6 +37,7 @@ class ActorSystem:
         supervision: of the actors at the top.
         seed: of the jitter of restarts, and of `shuffle`.
         shuffle: for tests: a random one of those that are ready has the next turn, one message at a time.
+        check: for tests: is called with every message when it is sent, and may refuse it by raising.
         stop_timeout_s: how long a message at hand, a cancelled task or a `stopped()` may keep an actor from its end. Leaving the
             system takes so long at most before all handlers that are left are cancelled.
 
@@ -56,6 +58,7 @@ class ActorSystem:
         supervision: Supervision = Supervision(),  # noqa: B008 - a frozen value
         seed: int = 0,
         shuffle: bool = False,
+        check: Callable[[Any], None] | None = None,
         stop_timeout_s: float = 10.0,
     ) -> None:
         self.name = name
@@ -66,6 +69,7 @@ class ActorSystem:
         self._given_clock = clock
         self._rng = random.Random(seed)  # noqa: S311 - jitter and test schedules, no secrets
         self._shuffle = random.Random(seed) if shuffle else None  # noqa: S311
+        self._check = check
         self._names = itertools.count(1)
         self._dead_letters = DeadLetters()
         self._failures = 0
@@ -165,6 +169,8 @@ class ActorSystem:
         capacity: int | None,
         restart: Restart,
     ) -> ActorRef[Any]:
+        if self._check is not None:
+            return CheckedRef(self, factory, parent, name, restart, capacity or sys.maxsize, self._check)
         if capacity is None:
             return ActorRef(self, factory, parent, name, restart)
         return BoundedRef(self, factory, parent, name, restart, capacity)
