@@ -1,0 +1,441 @@
+"""What every scheduling protocol owes its federation, checked on a protocol of yours.
+
+def test_my_protocol_conforms():
+    check_scheduler(MyProtocol(option=3))
+
+`Referee` keeps its own books of a schedule's dialogue and asserts after every event that no rule is broken. `check_scheduler` has
+hypothesis (a package of the `dev` extra) play joins, departures, losses, strangers and deadlines against it, in any order.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+
+from fedactors.model import LearnerId, Version
+from fedactors.scheduling import base as on
+from fedactors.scheduling.base import Command, Event, Protocol, Terms
+from fedactors.selection.base import Candidate, Selection
+from fedactors.selection.everyone import Everyone
+from fedactors.selection.uniform import Uniform
+from fedactors.task import Refusal, Round, TaskId
+
+if TYPE_CHECKING:
+    from hypothesis.stateful import RuleBasedStateMachine
+
+LEARNERS = tuple(f"learner-{number}" for number in range(5))
+SELECTIONS: tuple[Selection, ...] = (Everyone(), Uniform(count=2), Uniform(fraction=0.5))
+
+
+@dataclass(slots=True)
+class Given:
+    """A task that the schedule gave.
+
+    Attributes:
+        open: neither answered, nor failed, nor cancelled, nor given up.
+    """
+
+    learner: LearnerId
+    round: Round
+    version: Version
+    train: bool
+    open: bool = True
+
+
+class Referee:
+    """A schedule, and the books by which every command is judged; raises AssertionError where a rule is broken.
+
+    Attributes:
+        now_s: the clock; it is moved by `pass_deadline`.
+        here: who is here.
+        tasks: every task ever given.
+        accepted: of the open round.
+        grants: rounds that may still begin.
+        open_round: begun and neither committed nor abandoned.
+        combining: the round whose combination is under way.
+        committed: versions by round.
+        ended: rounds that ended.
+        deadlines: set and neither passed nor cleared.
+        cleared: keys that were set once and are not any more.
+        over: the last command.
+    """
+
+    def __init__(self, protocol: Protocol, terms: Terms, learners_needed: int) -> None:
+        self.terms = terms
+        self.learners_needed = learners_needed
+        self.schedule = protocol.schedule(terms)
+        self.now_s = 0.0
+        self.here: set[LearnerId] = set()
+        self.tasks: dict[TaskId, Given] = {}
+        self.accepted: list[TaskId] = []
+        self.grants = 0
+        self.finishing = False
+        self.next_round = terms.first_round
+        self.version = terms.version
+        self.open_round: Round | None = None
+        self.combining: Round | None = None
+        self.committed: dict[Round, Version] = {}
+        self.ended: set[Round] = set()
+        self.deadlines: dict[str, float] = {}
+        self.cleared: list[str] = []
+        self.over: on.Finished | on.GiveUp | None = None
+
+    def tell(self, event: Event) -> list[Command]:
+        """Hand an event to the schedule and judge what it commands."""
+        was_over = self.over
+        if was_over is None:
+            self.note(event)
+        commands = self.schedule.handle(event, self.now_s)
+        assert was_over is None or not commands, f"{commands} after {was_over}"
+        for command in commands:
+            assert self.over is None, f"{command} after {self.over}"
+            self.judge(command)
+        if was_over is None:
+            self.judge_answer(event, commands)
+            self.judge_progress()
+        return commands
+
+    def pass_deadline(self, key: str) -> list[Command]:
+        """Move the clock to a deadline that is set."""
+        self.now_s = max(self.now_s, self.deadlines[key])
+        return self.tell(on.DeadlinePassed(key))
+
+    def open_tasks(self, *, train: bool, round_: Round | None = None) -> list[TaskId]:
+        """Tasks that are open, of one round or of all."""
+        return [
+            task
+            for task, given in self.tasks.items()
+            if given.open and given.train == train and (round_ is None or given.round == round_)
+        ]
+
+    # ------------------------------------------------------------------------------------------------------ what happened
+
+    def note(self, event: Event) -> None:
+        """Enter an event in the books."""
+        match event:
+            case on.Joined(candidate):
+                self.here.add(candidate.learner)
+            case on.Departed(learner):
+                self.here.discard(learner)
+                for given in self.tasks.values():
+                    given.open = given.open and given.learner != learner
+            case on.TaskFailed(task, learner) | on.EvaluationArrived(task, learner):
+                self._close(task, learner, train=isinstance(event, on.TaskFailed))
+            case on.DeadlinePassed(key):
+                self._forget_deadline(key)
+            case on.Committed(round_, version):
+                self.committed[round_], self.version = version, version
+                self.open_round = self.combining = None
+                self.next_round = round_ + 1
+                self.accepted.clear()
+            case on.CombineFailed():
+                self.combining = None
+            case on.Proceed():
+                self.grants += not self.finishing
+            case on.Finish():
+                self.finishing, self.grants = True, 0
+            case on.UpdateArrived():
+                pass
+            case _:
+                assert_never(event)
+
+    def _close(self, task: TaskId, learner: LearnerId, *, train: bool) -> None:
+        given = self.tasks.get(task)
+        if given is not None and given.learner == learner and (train or not given.train):
+            given.open = False
+
+    def _forget_deadline(self, key: str) -> None:
+        if self.deadlines.pop(key, None) is not None:
+            self.cleared.append(key)
+
+    # -------------------------------------------------------------------------------------------------- what is commanded
+
+    def judge(self, command: Command) -> None:
+        """Enter a command in the books, if it is allowed."""
+        match command:
+            case on.BeginRound():
+                self._begin(command)
+            case on.Train():
+                self._train(command)
+            case on.Evaluate():
+                self._evaluate(command)
+            case on.Cancel(task, learner):
+                self._take_open(task, learner, command).open = False
+            case on.Accept():
+                self._accept(command)
+            case on.Refuse():
+                pass
+            case on.Combine():
+                self.combine(command)
+            case on.AbandonRound(round_, why):
+                self._abandon(round_, why)
+            case on.EndRound(round_):
+                self._end(round_)
+            case on.SetDeadline(key, at_s):
+                assert at_s >= self.now_s, f"{command} lies in the past: it is {self.now_s}"
+                self.deadlines[key] = at_s
+            case on.ClearDeadline(key):
+                assert key in self.deadlines, f"{key} is cleared, but not set"
+                self._forget_deadline(key)
+            case on.Wait(why):
+                assert why, "a wait must say why"
+            case on.GiveUp() | on.Finished():
+                self._finish(command)
+            case _:
+                assert_never(command)
+
+    def _begin(self, command: on.BeginRound) -> None:
+        assert not self.finishing, f"{command} after Finish"
+        assert self.grants > 0, f"{command} without a grant"
+        assert self.open_round is None, f"{command} while round {self.open_round} is open"
+        assert command.round == self.next_round, f"{command}: the next round is {self.next_round}"
+        assert command.cohort, "a cohort is not empty"
+        assert len(set(command.cohort)) == len(command.cohort), f"{command} names a learner twice"
+        assert self.here.issuperset(command.cohort), f"{command}: here are {sorted(self.here)}"
+        assert len(self.here) >= self.terms.min_learners, f"{command}: only {sorted(self.here)} are here"
+        self.open_round = command.round
+        self.grants -= 1
+
+    def _train(self, command: on.Train) -> None:
+        assert command.round == self.open_round, f"{command}: open is round {self.open_round}"
+        assert command.version == self.version, f"{command}: the newest version is {self.version}"
+        self._give(command.task, Given(command.learner, command.round, command.version, train=True))
+
+    def _evaluate(self, command: on.Evaluate) -> None:
+        assert command.round in self.committed, f"{command} of a round without a result"
+        assert command.version == self.committed[command.round], f"{command}: it gave version {self.committed[command.round]}"
+        self._give(command.task, Given(command.learner, command.round, command.version, train=False))
+        times = Counter((given.learner, given.round) for given in self.tasks.values() if not given.train)
+        assert times[command.learner, command.round] == 1, f"{command}: it evaluates that round already"
+
+    def _give(self, task: TaskId, given: Given) -> None:
+        assert task not in self.tasks, f"task id {task} is used twice"
+        assert given.learner in self.here, f"task {task} goes to {given.learner}, who is not here"
+        self.tasks[task] = given
+
+    def _take_open(self, task: TaskId, learner: LearnerId, command: Command) -> Given:
+        given = self.tasks.get(task)
+        assert given is not None, f"{command}: there never was that task"
+        assert given.open, f"{command}: that task is not open"
+        assert given.learner == learner, f"{command}: it is a task of {given.learner}"
+        return given
+
+    def _accept(self, command: on.Accept) -> None:
+        given = self._take_open(command.task, command.learner, command)
+        assert given.train, f"{command}: it is an evaluation"
+        assert self.combining is None, f"{command} while round {self.combining} is combined"
+        assert command.staleness == self.version - given.version, f"{command}: versions are {self.version} and {given.version}"
+        given.open = False
+        self.accepted.append(command.task)
+
+    def combine(self, command: on.Combine) -> None:
+        """Judge a combination; a protocol that promises more is judged by a subclass."""
+        assert self.combining is None, f"{command} while round {self.combining} is combined"
+        assert command.round == self.open_round, f"{command}: open is round {self.open_round}"
+        assert self.accepted, f"{command} of nothing"
+        self.combining = command.round
+
+    def _abandon(self, round_: Round, why: str) -> None:
+        assert why, "an abandoned round must say why"
+        assert round_ == self.open_round, f"round {round_} is abandoned; open is round {self.open_round}"
+        assert self.combining is None, f"round {round_} is abandoned while it is combined"
+        assert not self.open_tasks(train=True, round_=round_), f"round {round_} is abandoned with open tasks"
+        self.open_round = None
+        self.accepted.clear()
+        self.grants += not self.finishing
+
+    def _end(self, round_: Round) -> None:
+        assert round_ in self.committed, f"round {round_} ends without a commit"
+        assert round_ not in self.ended, f"round {round_} ends twice"
+        assert not self.open_tasks(train=False, round_=round_), f"round {round_} ends with open evaluations"
+        self.ended.add(round_)
+
+    def _finish(self, command: on.Finished | on.GiveUp) -> None:
+        assert self.finishing or isinstance(command, on.GiveUp), "Finished without Finish"
+        self.over = command
+        assert self.open_round is None, f"{command} while round {self.open_round} is open"
+        assert not any(given.open for given in self.tasks.values()), f"{command} with open tasks"
+        assert not self.deadlines, f"{command} with deadlines {sorted(self.deadlines)}"
+        assert self.ended == set(self.committed), f"{command}, but rounds {set(self.committed) - self.ended} have not ended"
+
+    # ------------------------------------------------------------------------------------------------- what must be commanded
+
+    def judge_answer(self, event: Event, commands: list[Command]) -> None:
+        """An update is accepted or refused at once, and nothing else is."""
+        verdicts = [(command.task, command.learner) for command in commands if isinstance(command, (on.Accept, on.Refuse))]
+        if isinstance(event, on.UpdateArrived):
+            assert verdicts == [(event.task, event.learner)], f"{event} was answered with {commands}"
+        else:
+            assert not verdicts, f"{event} was answered with {commands}"
+
+    def judge_progress(self) -> None:
+        """While the schedule is not over, it waits for something that can come."""
+        if self.over is not None:
+            return
+        for round_ in self.committed.keys() - self.ended:
+            assert self.open_tasks(train=False, round_=round_), f"nothing is outstanding of round {round_}, but it does not end"
+        if self.open_round is not None:
+            waits = self.combining is not None or self.open_tasks(train=True, round_=self.open_round)
+            assert waits, f"round {self.open_round} hangs: nothing is outstanding"
+        elif self.grants:
+            assert len(self.here) < self.learners_needed, f"a round is granted, {sorted(self.here)} are here, and none begins"
+        elif self.finishing:
+            assert self.open_tasks(train=False), "nothing is outstanding after Finish, but Finished is not said"
+
+
+def check_scheduler(
+    protocol: Protocol,
+    *,
+    min_updates: int = 1,
+    referee: Callable[[Protocol, Terms, int], Referee] = Referee,
+    examples: int = 60,
+    steps: int = 50,
+) -> None:
+    """Play `examples` federations of up to `steps` events against a protocol; repeatable, a few seconds.
+
+    Args:
+        protocol: with the options to check.
+        min_updates: learners that it needs for a round, where that is more than `Terms.min_learners`.
+        referee: judges; a protocol that promises more than every protocol does has a subclass of its own.
+        examples: federations to play.
+        steps: events in each, at most.
+
+    Raises:
+        AssertionError: a rule is broken; hypothesis prints the shortest sequence of events that it found.
+    """
+    from hypothesis import HealthCheck, settings
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(
+        _machine(protocol, min_updates, referee),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def _machine(
+    protocol: Protocol, min_updates: int, referee: Callable[[Protocol, Terms, int], Referee]
+) -> type[RuleBasedStateMachine]:
+    from hypothesis import strategies as st
+    from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+    learners = st.sampled_from(LEARNERS)
+
+    class Federation(RuleBasedStateMachine):
+        """Everything that may happen to a schedule."""
+
+        referee: Referee
+
+        @initialize(
+            selection=st.sampled_from(SELECTIONS),
+            min_learners=st.integers(1, 3),
+            evaluate_every=st.integers(0, 3),
+            evaluate_timeout_s=st.sampled_from([None, 7.0]),
+            first_round=st.integers(1, 3),
+            combine_open=st.booleans(),
+        )
+        def begin(self, first_round: int, combine_open: bool, **terms: Any) -> None:
+            self.combine_open = combine_open
+            tasks = (f"task-{number}" for number in itertools.count())
+            drawn = Terms(seed=1, tasks=tasks, first_round=first_round, version=first_round - 1, **terms)
+            self.referee = referee(protocol, drawn, max(drawn.min_learners, min_updates))
+
+        @rule(learner=learners)
+        def join(self, learner: LearnerId) -> None:
+            self.referee.tell(on.Joined(Candidate(learner)))
+
+        @rule(learner=learners)
+        def depart(self, learner: LearnerId) -> None:
+            self.referee.tell(on.Departed(learner))
+
+        @rule(last=st.booleans())
+        def proceed(self, last: bool) -> None:
+            self.referee.tell(on.Proceed(last))
+
+        @precondition(lambda self: self.referee.open_tasks(train=True))
+        @rule(data=st.data(), fails=st.sampled_from([False, False, False, True]))
+        def answer(self, data: Any, fails: bool) -> None:
+            self._answer(data.draw(st.sampled_from(self.referee.open_tasks(train=True))), fails)
+
+        @precondition(lambda self: self.referee.open_tasks(train=False))
+        @rule(data=st.data(), fails=st.booleans())
+        def evaluate(self, data: Any, fails: bool) -> None:
+            self._answer(data.draw(st.sampled_from(self.referee.open_tasks(train=False))), fails)
+
+        @precondition(lambda self: self.referee.tasks)
+        @rule(data=st.data(), learner=learners)
+        def stray_answer(self, data: Any, learner: LearnerId) -> None:
+            """A replay, a late one, or one from a learner that the task was not given to."""
+            task = data.draw(st.sampled_from(list(self.referee.tasks)))
+            failed = on.TaskFailed(task, learner, Refusal.LEARNER_FAILED)
+            strays = [on.UpdateArrived(task, learner), on.EvaluationArrived(task, learner), failed]
+            given = self.referee.tasks[task]
+            if not (given.open and given.learner == learner):
+                self.referee.tell(data.draw(st.sampled_from(strays)))
+
+        @rule(learner=learners)
+        def stranger(self, learner: LearnerId) -> None:
+            self.referee.tell(on.UpdateArrived("nobody's task", learner))
+
+        @precondition(lambda self: self.referee.deadlines)
+        @rule(data=st.data())
+        def deadline(self, data: Any) -> None:
+            self.referee.pass_deadline(data.draw(st.sampled_from(list(self.referee.deadlines))))
+
+        @precondition(lambda self: self.referee.cleared)
+        @rule(data=st.data())
+        def deadline_that_was_cleared(self, data: Any) -> None:
+            key = data.draw(st.sampled_from(self.referee.cleared))
+            if key not in self.referee.deadlines:
+                self.referee.tell(on.DeadlinePassed(key))
+
+        @precondition(lambda self: self.referee.combining is not None)
+        @rule(fails=st.sampled_from([False, False, False, True]))
+        def combined(self, fails: bool) -> None:
+            self._combined(fails)
+
+        @precondition(lambda self: self.referee.committed)
+        @rule(combine_open=st.booleans())
+        def finish(self, combine_open: bool) -> None:
+            self.referee.tell(on.Finish(combine_open))
+
+        def teardown(self) -> None:
+            """Whatever happened, Finish and answers to what is open bring it to its end."""
+            if not hasattr(self, "referee"):
+                return
+            play = self.referee
+            play.tell(on.Finish(self.combine_open))
+            for _ in range(10 * len(LEARNERS)):
+                if play.over is not None:
+                    return
+                if play.combining is not None:
+                    self._combined(False)
+                for task in (play.open_tasks(train=True) + play.open_tasks(train=False))[:1]:
+                    self._answer(task, False)
+            raise AssertionError("everything is answered, and the schedule does not end")
+
+        def _answer(self, task: TaskId, fails: bool) -> None:
+            given = self.referee.tasks[task]
+            if fails:
+                self.referee.tell(on.TaskFailed(task, given.learner, Refusal.LEARNER_FAILED))
+            elif given.train:
+                self.referee.tell(on.UpdateArrived(task, given.learner))
+            else:
+                self.referee.tell(on.EvaluationArrived(task, given.learner))
+
+        def _combined(self, fails: bool) -> None:
+            round_ = self.referee.combining
+            assert round_ is not None
+            outcome = on.CombineFailed(round_) if fails else on.Committed(round_, self.referee.version + 1)
+            self.referee.tell(outcome)
+
+    return Federation

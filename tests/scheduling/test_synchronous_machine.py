@@ -1,0 +1,73 @@
+"""The synchronous protocol against a referee that knows its rules, under any order of events."""
+
+import pytest
+
+from fedactors.scheduling import base as on
+from fedactors.scheduling.synchronous import Synchronous
+from fedactors.testing.conformance_scheduler import Referee, check_scheduler
+
+OPTIONS = [
+    Synchronous(),
+    Synchronous(max_failed_rounds=1),
+    Synchronous(round_timeout_s=10.0),
+    Synchronous(round_timeout_s=10.0, min_updates=2),
+    Synchronous(round_timeout_s=10.0, min_updates=3, over_selection=0.5),
+    Synchronous(over_selection=1.0),
+]
+
+
+class InStep(Referee):
+    """Adds what a synchronous round promises: it combines exactly when it may."""
+
+    def __init__(self, protocol, terms, learners_needed):
+        super().__init__(protocol, terms, learners_needed)
+        self.options = protocol
+        self.cohort = ()
+        self.overdue = False
+        self.passed = set()
+        self.abandoned = 0
+        self.last_granted = False
+
+    def note(self, event):
+        if isinstance(event, on.DeadlinePassed) and event.key in self.deadlines and event.key.startswith("round"):
+            self.overdue = True
+        if isinstance(event, on.Committed):
+            self.abandoned = 0
+        super().note(event)
+
+    def judge(self, command):
+        super().judge(command)
+        match command:
+            case on.BeginRound(_, cohort):
+                self.cohort, self.overdue = cohort, False
+                wanted = max(self.options.min_updates, 1)
+                assert len(cohort) >= wanted
+            case on.AbandonRound():
+                assert len(self.accepted) < self.options.min_updates or not self.accepted or self.finishing
+                self.abandoned += 1
+            case on.GiveUp():
+                assert self.abandoned >= self.options.max_failed_rounds
+            case on.Evaluate(_, learner, round_, _):
+                assert self.terms.evaluate_every
+                assert learner in self.cohort or round_ != max(self.committed)
+
+    def combine(self, command):
+        super().combine(command)
+        assert len(self.accepted) >= self.options.min_updates
+        assert not self.open_tasks(train=True), "what is not waited for is cancelled first"
+
+    def judge_progress(self):
+        super().judge_progress()
+        if self.over is None and self.open_round is not None and self.combining is None:
+            enough = len(self.accepted) >= self.options.min_updates
+            assert not (enough and (self.overdue or self.finishing)), "a round that may combine does"
+            assert not self.finishing, "Finish leaves no round in training"
+        if self.over is not None and isinstance(self.over, on.Finished) and self.committed and self.terms.evaluate_every:
+            last = max(self.committed)
+            evaluated = any(given.round == last for given in self.tasks.values() if not given.train)
+            assert evaluated or not self.here.intersection(self.cohort) or self.abandoned, "the last result is evaluated"
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_synchronous_conforms_under_any_order_of_events(options):
+    check_scheduler(options, min_updates=options.min_updates, referee=InStep, examples=50)
