@@ -11,6 +11,7 @@ Rounds and warnings stay above the picture as lines; the picture itself is gone 
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -159,13 +160,18 @@ class Display:
         return [table, Text(f"and {rest.total():,} more: {said}", style="dim")]
 
     def _shown(self) -> dict[LearnerId, Row]:
-        """All learners, or as many as there is room for, those in trouble first and those that are gone last."""
+        """All learners in order of their ids, or as many as there is room for, those in trouble first and those that are gone last."""
         learners = self._board.learners
         room = max(1, min(LEARNER_ROWS_MAX, self._console.height - LINES_AROUND))
         if len(learners) <= room:
-            return dict(learners)
+            return dict(sorted(learners.items(), key=lambda item: _natural(item[0])))
         first = sorted(learners.items(), key=lambda item: (item[1].state not in TROUBLED - GONE, item[1].state in GONE))
         return dict(first[:room])
+
+
+def _natural(name: str) -> list[str | int]:
+    """learner-2 comes before learner-10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _cells(learner: LearnerId, row: Row, *, wide: bool) -> list[RenderableType]:

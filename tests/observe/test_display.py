@@ -61,6 +61,11 @@ def test_on_a_terminal_the_picture_has_progress_metrics_and_a_line_for_each_lear
     assert len(lines) == 6
 
 
+def test_learners_stand_in_order_of_their_numbers() -> None:
+    lines = shown(Story().joined("l10", "l2", "l1"))
+    assert [line.split()[0] for line in lines[3:]] == ["l1", "l2", "l10"]
+
+
 def test_columns_do_not_move_as_states_change() -> None:
     headers = {shown(whole_run()[:count], rounds_total=2)[2].index("metrics") for count in range(2, 22)}
     assert len(headers) == 1
