@@ -160,7 +160,7 @@ class Display:
         return [table, Text(f"and {rest.total():,} more: {said}", style="dim")]
 
     def _shown(self) -> dict[LearnerId, Row]:
-        """All learners in order of their ids, or as many as there is room for, those in trouble first and those that are gone last."""
+        """All in order of their ids; or as many as there is room for, those in trouble first, those that are gone last."""
         learners = self._board.learners
         room = max(1, min(LEARNER_ROWS_MAX, self._console.height - LINES_AROUND))
         if len(learners) <= room:
