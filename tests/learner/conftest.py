@@ -45,13 +45,14 @@ class ScriptedController:
     """Serves any number of models; every list is in the order of events.
 
     `refusals`: goodbyes instead of the next welcomes. `push_faults`: what becomes of the next pushes: "cut" (after the weights
-    have come), or a PushAnswer.
+    have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered.
     """
 
     def __init__(self):
         self.models, self.tokens = {}, []
         self.hellos, self.fetched, self.updates, self.pushed = [], [], [], []
         self.refusals, self.push_faults, self.knows_tokens = [], [], True
+        self.fetches_that_hang = 0
         self.joined, self.said = asyncio.Queue(), asyncio.Queue()
         self.session = None
 
@@ -80,6 +81,9 @@ class ScriptedController:
         request = await read_fetch(stream)
         assert request.token == self.tokens[-1]
         self.fetched.append(request.version)
+        if self.fetches_that_hang:
+            self.fetches_that_hang -= 1
+            await asyncio.Event().wait()
         if request.version not in self.models:
             raise NoSuchModel(f"no version {request.version}")
         model = self.models[request.version]

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+import structlog
 
 from fedactors.errors import Unreachable
 from fedactors.learner import LearnerClient, Patience
@@ -37,6 +38,11 @@ async def until(condition):
 async def heard(controller):
     async with asyncio.timeout(5):
         return await controller.said.get()
+
+
+async def heard_after_rejoining(controller):
+    await controller.joined.get()
+    return await heard(controller)
 
 
 async def ended(run):
@@ -167,6 +173,46 @@ async def test_a_lost_session_is_resumed_with_the_tasks_that_are_held(controller
         work.go.set()
         assert await heard(controller) == Evaluated("e1", EvaluationReport(5, {"mean": 1.5}))
     assert controller.pushed == ["t1"]
+
+
+async def test_a_download_that_hangs_is_begun_again_once_the_session_is_back(controller, running):
+    controller.publish(0, ZEROS)
+    controller.fetches_that_hang = 1
+    async with running(ScriptedLearner()):
+        await controller.session.send(evaluate("e1"))
+        await until(lambda: controller.fetched)
+        await controller.lose()
+        assert isinstance(await heard_after_rejoining(controller), Evaluated)
+    assert controller.fetched == [0, 0]
+
+
+async def test_a_task_that_is_cancelled_during_its_download_never_begins(controller, running):
+    controller.publish(0, ZEROS)
+    controller.fetches_that_hang = 1
+    learner = ScriptedLearner()
+    async with running(learner):
+        await controller.session.send(train("t1"))
+        await until(lambda: controller.fetched)
+        await controller.session.send(Cancel("t1"))
+        await controller.session.send(evaluate("e1"))
+        await asyncio.sleep(0.01)
+        await controller.lose()
+        assert isinstance(await heard_after_rejoining(controller), Evaluated)
+    assert learner.trained == []
+
+
+async def test_a_cast_is_logged_once(controller, running):
+    controller.publish(0, ZEROS)
+    learner = ScriptedLearner(train=lambda weights, _: ({**weights, "w": weights["w"].astype(np.float64)}, {}))
+    with structlog.testing.capture_logs() as logs:
+        async with running(learner):
+            await controller.session.send(train("t1"))
+            await controller.session.send(train("t2"))
+            await until(lambda: len(controller.updates) == 2)
+    casts = [line for line in logs if line["event"] == "weights_cast"]
+    assert casts == [
+        {"event": "weights_cast", "log_level": "warning", "learner": "anna", "tensor": "w", "tensors": 1, "to": "float32"}
+    ]
 
 
 async def test_what_was_held_is_void_for_a_controller_that_does_not_know_the_learner(controller, running):

@@ -1,5 +1,7 @@
 """A PyTorch module as a learner: dtypes, buffers, seeds, steps and what is measured."""
 
+import importlib
+import sys
 from functools import partial
 
 import ml_dtypes
@@ -11,7 +13,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  # only where torch is
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
-from fedactors.errors import LayoutMismatch, LearnerFailed  # noqa: E402
+from fedactors.errors import ExtraMissing, LayoutMismatch, LearnerFailed  # noqa: E402
 from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train  # noqa: E402
 from fedactors.learner.torch import TorchLearner, accuracy, copy_into, to_numpy  # noqa: E402
 from fedactors.model import GlobalModel  # noqa: E402
@@ -192,6 +194,16 @@ def test_weights_of_another_shape_do_not_enter_the_module():
         one.set_weights({"weight": np.zeros((3, 4), np.float32), "bias": np.zeros(3, np.float32)})
     assert str(caught.value) == (
         "the module does not fit the global model: tensor 'weight' has shape [2, 4]; the global model has weight: float32[3, 4]"
+    )
+
+
+def test_without_torch_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "fedactors.learner.torch")
+    with pytest.raises(ExtraMissing) as caught:
+        importlib.import_module("fedactors.learner.torch")
+    assert str(caught.value) == (
+        "fedactors.learner.torch needs the package 'torch', which is not installed: pip install 'fedactors[torch]'"
     )
 
 
