@@ -22,6 +22,7 @@ SOON_S = 10.0
 """Whatever has to happen happens within this time, on a busy machine too."""
 STALLED_S = 0.3
 """A send that takes longer waits for the peer."""
+HELD_S = 1.0
 UNREAD_BYTES_MAX = 64 * 1024 * 1024
 
 Check: TypeAlias = Callable[[Transport, Address], Awaitable[None]]
@@ -64,8 +65,8 @@ async def echo(stream: Stream) -> None:
 
 
 async def hold(_: Stream) -> None:
-    """Read nothing until the stream is over."""
-    await asyncio.Event().wait()
+    """Read nothing for a while."""
+    await asyncio.sleep(HELD_S)
 
 
 async def ending(stream: Stream) -> StreamClosed:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedactors.errors import RemoteProtocolError
@@ -20,6 +20,7 @@ def checked(offset, data):
     return pb.Chunk(offset=offset, xxh3=xxhash.xxh3_64_intdigest(data), data=data)
 
 
+@settings(deadline=None)
 @given(offsets, st.integers(0, 2**64 - 1), data)
 def test_what_is_written_by_hand_is_what_protobuf_writes(offset, xxh3, data):
     chunk = pb.Chunk(offset=offset, xxh3=xxh3, data=data)
@@ -27,6 +28,7 @@ def test_what_is_written_by_hand_is_what_protobuf_writes(offset, xxh3, data):
     assert frame == pb.BlobFrame(chunk=chunk).SerializeToString() == pb.PushFrame(chunk=chunk).SerializeToString()
 
 
+@settings(deadline=None)
 @given(offsets, data)
 def test_what_protobuf_writes_is_read_by_hand(offset, data):
     assert decode_chunk(pb.PushFrame(chunk=checked(offset, data)).SerializeToString()) == (offset, data)
@@ -45,6 +47,7 @@ def test_fields_in_another_order_are_read_too():
     assert decode_chunk(bytes([0x7A, len(head + rest)]) + head + rest) == (9, data)
 
 
+@settings(deadline=None)
 @given(data.filter(bool), st.data())
 def test_a_changed_byte_of_the_data_is_noticed(data, draw):
     frame = bytearray(encode_chunk(64, memoryview(data)))
@@ -53,6 +56,7 @@ def test_a_changed_byte_of_the_data_is_noticed(data, draw):
         decode_chunk(bytes(frame))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.builds(lambda rest: b"\x7a" + rest, st.binary(max_size=60)))
 def test_arbitrary_bytes_are_a_chunk_or_a_remote_protocol_error(frame):
     with suppress(RemoteProtocolError):

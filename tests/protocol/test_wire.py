@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
@@ -112,16 +112,19 @@ openings = st.builds(PushOpening, tokens, texts, tokens, st.none() | specs, coun
 replies = st.just(PushGrant()) | st.builds(PushAnswer, st.booleans(), texts, texts)
 
 
+@settings(deadline=None)
 @given(from_learner)
 def test_what_a_learner_says_arrives_as_it_was_said(message):
     assert decode_from_learner(encode(message)) == message
 
 
+@settings(deadline=None)
 @given(from_controller)
 def test_what_a_controller_says_arrives_as_it_was_said(message):
     assert decode_from_controller(encode(message)) == message
 
 
+@settings(deadline=None)
 @given(fetch_requests, openings, replies, st.none() | specs)
 def test_what_stands_around_weights_arrives_as_it_was_said(request, opening, reply, specs):
     assert decode_fetch(encode_fetch(request)) == request
@@ -138,11 +141,13 @@ def read_somehow(frame):
             decode(frame)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_a_message_or_a_remote_protocol_error(frame):
     read_somehow(frame)
 
 
+@settings(deadline=None)
 @given(from_learner.map(encode) | from_controller.map(encode) | openings.map(encode_opening), st.data())
 def test_a_damaged_frame_is_a_message_or_a_remote_protocol_error(frame, data):
     damaged = bytearray(frame)
@@ -152,6 +157,7 @@ def test_a_damaged_frame_is_a_message_or_a_remote_protocol_error(frame, data):
     read_somehow(bytes(damaged))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_an_arbitrary_body_is_read_or_is_a_remote_protocol_error(body):
     frame = pb.ControllerMessage(task=pb.Task(id="t", kind="train", body=body)).SerializeToString()
