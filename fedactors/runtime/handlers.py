@@ -36,7 +36,8 @@ class HandlerTable(dict[type, Handler]):
                 self[kind] = method
         for base in getattr(actor, "__orig_bases__", ()):
             for kind in flatten(base.__args__[0]) if base.__origin__ is actor.__base__ else ():
-                assert kind in self, f"{actor.__qualname__} says that it takes {kind.__qualname__}, but has no handler for it"
+                handled = any(ancestor in self for ancestor in kind.__mro__)
+                assert handled, f"{actor.__qualname__} says that it takes {kind.__qualname__}, but has no handler for it"
 
     def __missing__(self, kind: type) -> Handler:
         handler = next((self[base] for base in kind.__mro__ if base in self), _unhandled)
@@ -74,7 +75,7 @@ def flatten(hint: Any) -> list[type]:
         return [origin]
     if arguments:
         return [kind for argument in arguments for kind in flatten(argument)]
-    return [hint] if isinstance(hint, type) else []
+    return [hint] if isinstance(hint, type) and hint is not Any else []
 
 
 def _answer(actor: Actor[Any], reply: Reply[Any]) -> Any:

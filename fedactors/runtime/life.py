@@ -191,7 +191,8 @@ class Life(Belongings):
         left, ref._mailbox = ref._mailbox or (), Grave(ref, self._reason)
         for entry in left:
             ref._mailbox.append(entry)
-        for sender, entry in ref._waiting or ():
+        waiting, ref._waiting = ref._waiting or (), ref._waiting and deque()
+        for sender, entry in waiting:
             if not sender.done():
                 ref._mailbox.append(entry)
                 if sender is not entry:
