@@ -25,7 +25,7 @@ BLOCK = 131_072
 FAN = 16
 """Sums of so many terms are added up one level higher, so that rounding errors grow with the number of levels, not of updates.
 
-Measured with 200 equal updates, the worst case: a plain float32 sum is off by 3e-6, this one by 3e-7, at the same speed.
+Measured with 200 equal updates, the worst case: a plain float32 sum is off by 3e-6, this one by 5e-7, at the same speed.
 """
 
 

@@ -61,6 +61,7 @@ class Referee:
         deadlines: set and neither passed nor cleared.
         cleared: keys that were set once and are not any more.
         over: the last command.
+        sound: no rule is broken yet.
     """
 
     def __init__(self, protocol: Protocol, terms: Terms, learners_needed: int) -> None:
@@ -82,10 +83,11 @@ class Referee:
         self.deadlines: dict[str, float] = {}
         self.cleared: list[str] = []
         self.over: on.Finished | on.GiveUp | None = None
+        self.sound = True
 
     def tell(self, event: Event) -> list[Command]:
         """Hand an event to the schedule and judge what it commands."""
-        was_over = self.over
+        was_over, self.sound = self.over, False
         if was_over is None:
             self.note(event)
         commands = self.schedule.handle(event, self.now_s)
@@ -96,6 +98,7 @@ class Referee:
         if was_over is None:
             self.judge_answer(event, commands)
             self.judge_progress()
+        self.sound = True
         return commands
 
     def pass_deadline(self, key: str) -> list[Command]:
@@ -195,7 +198,7 @@ class Referee:
         assert command.cohort, "a cohort is not empty"
         assert len(set(command.cohort)) == len(command.cohort), f"{command} names a learner twice"
         assert self.here.issuperset(command.cohort), f"{command}: here are {sorted(self.here)}"
-        assert len(self.here) >= self.terms.min_learners, f"{command}: only {sorted(self.here)} are here"
+        assert len(self.here) >= self.terms.learners_needed(command.round), f"{command}: only {sorted(self.here)} are here"
         self.open_round = command.round
         self.grants -= 1
 
@@ -306,7 +309,7 @@ def check_scheduler(
     Raises:
         AssertionError: a rule is broken; hypothesis prints the shortest sequence of events that it found.
     """
-    from hypothesis import HealthCheck, settings
+    from hypothesis import HealthCheck, Phase, settings
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
@@ -317,6 +320,7 @@ def check_scheduler(
             derandomize=True,
             database=None,
             deadline=None,
+            phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -356,6 +360,22 @@ def _machine(
         @rule(learner=learners)
         def depart(self, learner: LearnerId) -> None:
             self.referee.tell(on.Departed(learner))
+
+        @rule()
+        def everybody_joins(self) -> None:
+            for learner in LEARNERS:
+                self.referee.tell(on.Joined(Candidate(learner)))
+
+        @precondition(lambda self: self.referee.open_round is not None)
+        @rule(proceed=st.booleans())
+        def round_goes_well(self, proceed: bool) -> None:
+            for task in self.referee.open_tasks(train=True):
+                if self.referee.tasks[task].open:
+                    self._answer(task, False)
+            if self.referee.combining is not None:
+                self._combined(False)
+            if proceed:
+                self.referee.tell(on.Proceed())
 
         @rule(last=st.booleans())
         def proceed(self, last: bool) -> None:
@@ -410,7 +430,7 @@ def _machine(
 
         def teardown(self) -> None:
             """Whatever happened, Finish and answers to what is open bring it to its end."""
-            if not hasattr(self, "referee"):
+            if not hasattr(self, "referee") or not self.referee.sound:
                 return
             play = self.referee
             play.tell(on.Finish(self.combine_open))
