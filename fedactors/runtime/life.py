@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -75,7 +75,7 @@ class Life(Belongings):
         self._over: asyncio.Event | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ending: list[asyncio.Task[Any]] = []  # cancelled, and to be waited for
-        self._restarting: dict[asyncio.Task[None], None] = {}
+        self._restarting: dict[asyncio.Task[None], list[ActorRef[Any]]] = {}
 
     def check_running(self, purpose: str) -> None:
         """Refuse what would outlive this instance."""
@@ -95,10 +95,10 @@ class Life(Belongings):
     def obey(self, stop: Stop) -> None:
         """A stop signal has its turn."""
         if stop.own:
-            self.close(None)
+            self.close(None, at_once=True)
             self._ask_supervisor(None)
         else:
-            self.terminate(None)
+            self.terminate(None, at_once=True)
 
     def _ask_supervisor(self, error: BaseException | None) -> None:
         parent = self.ref._parent
@@ -113,25 +113,39 @@ class Life(Belongings):
             child.kill()
         self.terminate(None)
 
-    def terminate(self, reason: BaseException | None) -> None:
-        """End it for good."""
+    def terminate(self, reason: BaseException | None, *, at_once: bool = False) -> None:
+        """End it for good; see `close`."""
         if self.phase is Phase.DEAD:
             return
         self._doomed = True
         self._reason = self._reason or reason
         if self.phase is Phase.RUNNING:
-            self.close(reason)
+            self.close(reason, at_once=at_once)
         elif self.phase is Phase.CLOSED:
             self._bury()
 
-    def close(self, reason: BaseException | None) -> None:
-        """End this instance; the actor may begin again."""
-        if self.phase is Phase.RUNNING:
-            self.phase = Phase.CLOSING
-            self._hold()
-            self._closing = self.ref._queue.loop.create_task(self._close(reason), name=f"close:{self.ref.path}")
+    def close(self, reason: BaseException | None, *, at_once: bool = False) -> None:
+        """End this instance; the actor may begin again.
 
-    async def closed(self) -> None:
+        Args:
+            reason: the failure that ends it.
+            at_once: no handler of it is on the stack: where nothing is to be waited for, no task is made.
+        """
+        if self.phase is not Phase.RUNNING:
+            return
+        self.phase = Phase.CLOSING
+        self._hold()
+        if at_once and not self._ending and not self.children:
+            stopping = self._call_stopped(reason)
+            if stopping is None:
+                self._closed()
+                return
+            closing = self._finish(stopping)
+        else:
+            closing = self._close(reason)
+        self._closing = self.ref._queue.loop.create_task(closing, name=f"close:{self.ref.path}")
+
+    async def wait_closed(self) -> None:
         """Wait until the instance that is being ended has ended."""
         if self._closing is not None:
             await asyncio.wait([self._closing])
@@ -172,15 +186,31 @@ class Life(Belongings):
                 log.error("task_ignores_cancellation", actor=ref.path, task=task.get_name())
         for child in reversed(list(self.children.values())):
             await _stop(child, limit_s)
-        if ref._actor is not None and not ref._starting:  # what has not started need not be stopped
+        await self._finish(self._call_stopped(reason))
+
+    def _call_stopped(self, reason: BaseException | None) -> Awaitable[None] | None:
+        actor = self.ref._actor
+        if actor is not None and not self.ref._starting:  # what has not started need not be stopped
             try:
-                stopping = ref._actor.stopped(reason)
-                if stopping is not None:
-                    async with asyncio.timeout(limit_s):
-                        await stopping
+                return actor.stopped(reason)
             except Exception as error:
-                log.error("stopped_failed", actor=ref.path, error=repr(error), exc_info=error)
-        ref._actor = None
+                self._note_failed_stop(error)
+        return None
+
+    async def _finish(self, stopping: Awaitable[None] | None) -> None:
+        if stopping is not None:
+            try:
+                async with asyncio.timeout(self.ref._system.stop_timeout_s):
+                    await stopping
+            except Exception as error:
+                self._note_failed_stop(error)
+        self._closed()
+
+    def _note_failed_stop(self, error: Exception) -> None:
+        log.error("stopped_failed", actor=self.ref.path, error=repr(error), exc_info=error)
+
+    def _closed(self) -> None:
+        self.ref._actor = None
         self.phase, self._closing = Phase.CLOSED, None
         if self._doomed:
             self._bury()
@@ -280,13 +310,14 @@ class Life(Belongings):
     def _restart(self, child: ActorRef[Any], strategy: Strategy, delay_s: float, error: BaseException | None) -> None:
         group = [child]
         if strategy is not Strategy.ONE_FOR_ONE:
-            group = list(self.children.values())
-            if strategy is Strategy.REST_FOR_ONE:
-                group = group[group.index(child) :]
+            siblings = list(self.children.values())
+            first = siblings.index(child) if strategy is Strategy.REST_FOR_ONE else 0
+            members = {*siblings[first:], *(ref for group in self._restarting.values() for ref in group)}
+            group = [ref for ref in siblings if ref in members]
             for earlier in self._restarting:
-                earlier.cancel()  # of a part of this group
+                earlier.cancel()  # its group is part of this one now
         task = self.ref._queue.loop.create_task(_restart(group, delay_s, error), name=f"restart:{child.path}")
-        self._restarting[task] = None
+        self._restarting[task] = group
         task.add_done_callback(lambda done: self._restarting.pop(done, None))
 
 
@@ -297,7 +328,7 @@ async def _restart(group: list[ActorRef[Any]], delay_s: float, error: BaseExcept
             life.terminate(error)
         else:
             life.close(error)
-        await life.closed()
+        await life.wait_closed()
     if delay_s:
         await asyncio.sleep(delay_s)
     for ref in group:
@@ -308,6 +339,8 @@ async def _restart(group: list[ActorRef[Any]], delay_s: float, error: BaseExcept
 async def _stop(ref: ActorRef[Any], limit_s: float) -> None:
     """Stop an actor after the message at hand, or, when that takes too long, during it."""
     ref.stop()
+    if not ref.alive:
+        return
     try:
         async with asyncio.timeout(limit_s):
             await ref.join()

@@ -143,7 +143,7 @@ class ActorRef(Generic[M_contra]):
         """Put a signal before everything that is queued."""
         if self._mailbox is None:
             self._post(signal)
-        elif self.alive:
+        else:
             self._mailbox.appendleft(signal)
 
     # -------------------------------------------------------------------------------------------------------------- life, seen
@@ -156,9 +156,10 @@ class ActorRef(Generic[M_contra]):
         life = self._kin
         if life is not None and life.phase is not Phase.RUNNING:
             life.terminate(None)
+        elif self._mailbox is None:
+            self._life().terminate(None, at_once=True)
         elif drain:
-            if self.alive:
-                self._post(Stop(own=False))
+            self._mailbox.append(Stop(own=False))
         else:
             self._signal(Stop(own=False))
 

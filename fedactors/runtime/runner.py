@@ -76,7 +76,8 @@ class Runner:
                     result = None
                 if ref._runner is not self:
                     return
-                ref._handler_s += queue.stopwatch() - begun
+                ref._woken_s = queue.now = queue.stopwatch()
+                ref._handler_s += queue.now - begun
                 self.waits.clear()
                 work = ref._batch()
             if ref._runner is not self or not await self._park():

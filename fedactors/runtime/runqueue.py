@@ -30,7 +30,7 @@ TURNS_MAX = 4096
 """Turns in a slice: what ends it in virtual time, where no time passes."""
 
 INLINE_MAX = 64
-"""Asks in a slice whose handler the asker runs itself: what bounds the stack."""
+"""Asks in a turn whose handler the asker runs itself: what bounds the stack."""
 
 PARKED_MAX = 256
 """Tasks that idle actors may keep for their next coroutine handler."""
@@ -57,7 +57,7 @@ class RunQueue:
         ready: who waits for a turn.
         awake: the loop has been asked to run the queue.
         batch: messages to a turn.
-        inline: asks that may still run on the asker's stack in this slice.
+        inline: asks that may still run on the asker's stack in this turn.
         slice_end_s: of the slice at hand; in the past between slices.
         running: the actors' own tasks.
         parked: tasks that idle actors keep.
@@ -71,7 +71,7 @@ class RunQueue:
         self.ready: deque[Runnable] = deque()
         self.awake = False
         self.batch = BATCH if shuffle is None else 1
-        self.inline_max = INLINE_MAX if shuffle is None else 0
+        self._inline_max = INLINE_MAX if shuffle is None else 0
         self.inline = 0
         self.now = 0.0
         self.slice_end_s = float("-inf")
@@ -101,14 +101,14 @@ class RunQueue:
 
     def _run(self) -> None:
         """One slice."""
-        ready, shuffle, turns = self.ready, self._shuffle, TURNS_MAX
+        ready, shuffle, inline, turns = self.ready, self._shuffle, self._inline_max, TURNS_MAX
         self.now = begun = self.stopwatch()
         self._note_lag(begun - self._asked_s)
-        self.inline = self.inline_max
         self.slice_end_s = end = begun + SLICE_S
         try:
             while ready and turns:
                 turns -= 1
+                self.inline = inline
                 if shuffle is not None:
                     ready.rotate(shuffle.randrange(len(ready)))
                 ready.popleft()._turn()

@@ -321,6 +321,20 @@ async def test_a_suspended_handler_of_a_sibling_is_cancelled_when_the_group_is_r
             await suspended
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_of_two_that_fail_together_both_are_restarted(strategy: Strategy, order: str) -> None:
+    diary = Diary()
+    async with ActorSystem() as system:
+        parent = system.spawn(parent_of(diary, Supervision(strategy, backoff=AT_ONCE)))
+        children = await parent.ask(Children())
+        for name in order:
+            children[name].tell(Fail())
+        await asyncio.sleep(1)
+        assert [await children[name].ask(Ping(), timeout_s=1) for name in "abc"] == [diary.starts[name] for name in "abc"]
+        assert diary.starts["a"] == diary.starts["b"] == 2
+
+
 @pytest.mark.parametrize(("restart", "starts"), [(Restart.PERMANENT, 2), (Restart.TRANSIENT, 1), (Restart.TEMPORARY, 1)])
 async def test_an_actor_that_stops_itself_is_restarted_if_it_is_permanent(restart: Restart, starts: int) -> None:
     diary = Diary()
