@@ -2,7 +2,7 @@
 
     base      the interface: Transport, Listener, Channel, Stream, Address
     memory    within one event loop, memory://name
-    grpc      gRPC over TCP or a Unix socket, grpc://host:port and grpc:///path
+    grpc      gRPC over TCP or a Unix socket, grpc://host:port and grpc:///path; grpc_streams, grpc_core: parts of it
     pipe      the bounded queue that both are made of
     serving   what a listener does with each stream
     malloc    settings of the allocator that make bulk transfers fast

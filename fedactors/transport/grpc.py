@@ -8,6 +8,7 @@ processes by spawn, not fork: grpc.aio demands both.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import socket
@@ -18,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import grpc
 from typing_extensions import override
 
 from fedactors.errors import AddressError, LocalProtocolError, Unreachable
 from fedactors.transport.base import Accept, Address, Channel, Listener, Transport
+from fedactors.transport.grpc_core import grpc
 from fedactors.transport.grpc_streams import Call, ClientStream, Context, ServerStream
 from fedactors.transport.serving import ACCEPT_END_S, serve
 
@@ -55,19 +56,18 @@ class GrpcTransport(Transport):
 
     @override
     async def listen(self, address: Address, accept: Accept) -> GrpcListener:
-        path = socket_path(address)
-        if path is not None:
+        place, path = target(address), socket_path(address)
+        if path is None:
+            await _check_port(address)
+        else:
             _reclaim(path)
         server = grpc.aio.server(options=self._server_options())
         listener = GrpcListener(server, accept, self.frame_bytes_max, path)
         server.add_generic_rpc_handlers((listener.handler,))
         try:
-            port = server.add_insecure_port(target(address))
+            port = server.add_insecure_port(place)
         except RuntimeError as error:
-            raise AddressError(
-                f"cannot listen at {address}: it is in use, or not an address of this machine; "
-                "stop what listens there, or choose another port (0: any free one)"
-            ) from error
+            raise AddressError(f"cannot listen at {address}: {error}") from error
         await server.start()
         if path is None:
             listener.address = Address(address.scheme, f"{address.place.rpartition(':')[0]}:{port}")
@@ -244,6 +244,31 @@ def is_loopback(address: Address) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+async def _check_port(address: Address) -> None:
+    """Find out whether one can listen there. (gRPC would say why not on stderr, and nowhere else.)"""
+    host, _, port = address.place.rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        problems = [_bind_problem(family, kind, number, place) for family, kind, number, _, place in found]
+    except OSError as error:
+        problems = [error]
+    if any(problem is not None and problem.errno == errno.EADDRINUSE for problem in problems):
+        remedy = "stop what listens there, or choose another port (0: any free one)"
+        raise AddressError(f"cannot listen at {address}: port {port} is in use; {remedy}")
+    if all(problems):
+        raise AddressError(f"cannot listen at {address}: {problems[0]}; choose an address of this machine")
+
+
+def _bind_problem(family: int, kind: int, number: int, place: tuple[Any, ...]) -> OSError | None:
+    with socket.socket(family, kind, number) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError as error:
+            return error
+    return None
 
 
 def _reclaim(path: Path) -> None:

@@ -14,11 +14,11 @@ import asyncio
 from abc import abstractmethod
 from typing import Any, TypeAlias
 
-import grpc
 from typing_extensions import override
 
 from fedactors.errors import LocalProtocolError, StreamClosed
 from fedactors.transport.base import Stream
+from fedactors.transport.grpc_core import grpc
 from fedactors.transport.pipe import Pipe
 
 INCOMING_FRAMES = 2
@@ -161,7 +161,7 @@ class ServerStream(GrpcStream):
     def __init__(self, context: Context, method: str, frame_bytes_max: int) -> None:
         self._context = context
         self._aborting: asyncio.Task[None] | None = None
-        self._client_gone = asyncio.Event()
+        self._client_is_gone = False
         super().__init__(method, context.peer(), frame_bytes_max)
 
     @override
@@ -169,12 +169,10 @@ class ServerStream(GrpcStream):
         frame: Any = await self._context.read()
         if isinstance(frame, bytes):
             return frame
-        try:
-            async with asyncio.timeout(EOF_GRACE_S):
-                await self._client_gone.wait()
-        except TimeoutError:
-            return None
-        raise StreamClosed("the peer is gone")
+        await asyncio.sleep(EOF_GRACE_S)
+        if self._client_is_gone:
+            raise StreamClosed("the peer is gone")
+        return None
 
     @override
     async def _write(self, frame: bytes) -> None:
@@ -197,7 +195,7 @@ class ServerStream(GrpcStream):
 
     def lose(self, why: str) -> None:
         """The client is gone, or the server stops."""
-        self._client_gone.set()
+        self._client_is_gone = True
         self._over = self._over or why
         self._incoming.fail(why)
         self._interrupt_send()

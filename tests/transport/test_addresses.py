@@ -27,9 +27,22 @@ def test_a_malformed_grpc_address_is_refused_by_both_sides(place):
 
 async def test_an_occupied_port_is_named_with_a_remedy():
     async with connected(GrpcTransport(), TCP, echo) as (_, listener):
-        with pytest.raises(AddressError, match=r"in use.*choose another port") as caught:
+        with pytest.raises(AddressError, match=r"port \d+ is in use; .*choose another port") as caught:
             await GrpcTransport().listen(listener.address, echo)
         assert str(listener.address) in str(caught.value)
+
+
+async def test_an_occupied_port_is_not_complained_of_on_stderr(capfd):
+    async with connected(GrpcTransport(), TCP, echo) as (_, listener):
+        with pytest.raises(AddressError):
+            await GrpcTransport().listen(listener.address, echo)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("place", ["192.0.2.1:0", "no.such.host.invalid:0"])
+async def test_an_address_of_another_machine_is_refused(place):
+    with pytest.raises(AddressError, match="choose an address of this machine"):
+        await GrpcTransport().listen(Address("grpc", place), echo)
 
 
 async def test_a_port_of_zero_becomes_a_real_one():
