@@ -5,7 +5,7 @@ the keys of its body (every number is a plain int or float, every id a string):
 
     kind                body
     waiting             why
-    learner_joined      learner, num_train_examples, num_test_examples, tags, resumed
+    learner_joined      learner, num_train_examples, num_test_examples, tags
     learner_departed    learner, how ("left", "lost" or "displaced"), why
     initialised         source (a learner's id or "shipped"), num_parameters, bytes
     round_began         round, version, cohort

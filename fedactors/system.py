@@ -20,8 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import structlog
-
 from fedactors import config as configuration
 from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.compute import Compute
@@ -35,15 +33,16 @@ from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
 from fedactors.errors import FederationFailed, TransportError
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
+from fedactors.log import get_logger
 from fedactors.model import GlobalModel, LearnerId, Version
 from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
-from fedactors.runtime import ActorSystem
+from fedactors.runtime import ActorSystem, Restart
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
 
-log = structlog.get_logger("fedactors.system")
+log = get_logger("fedactors.system")
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ class Federation:
             exits.push_async_callback(blueprint.storage.close)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             life = Life(configuration.stop_conditions(self.config))
-            self._controller = self._system.spawn(partial(Controller, blueprint, life), name="controller")
+            self._controller = self._system.spawn(partial(Controller, blueprint, life), name="controller", restart=Restart.TRANSIENT)
             self._system.on_failure = self._actor_failed
             listening = await self._controller.ask(GetAddresses())
             self.addresses = tuple(address for address in listening if address != self._inside)

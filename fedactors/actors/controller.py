@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-import structlog
 from typing_extensions import override
 
 from fedactors.actors.aggregator import AggregationPlan, Aggregator
@@ -49,6 +48,7 @@ from fedactors.actors.messages import (
 from fedactors.actors.model_store import ModelStore
 from fedactors.actors.scheduler import Scheduler, TrainingPlan
 from fedactors.errors import Rejected
+from fedactors.log import get_logger
 from fedactors.model import LearnerId
 from fedactors.protocol import Task, Verb
 from fedactors.record import Event, EventKind
@@ -57,7 +57,7 @@ from fedactors.storage.base import Storage
 from fedactors.task import TaskKind
 from fedactors.transport import Address
 
-log = structlog.get_logger("fedactors.controller")
+log = get_logger("fedactors.controller")
 
 EVENTS_PER_ANSWER_MAX = 1_000
 
@@ -118,7 +118,7 @@ class Controller(Actor[ToController]):
     @override
     def started(self) -> None:
         plan, life = self._plan, self._life
-        store = self.spawn(partial(ModelStore, plan.storage, plan.compute, plan.terms.chunk_bytes), name="store")
+        store = self.spawn(partial(ModelStore, plan.storage, plan.terms.chunk_bytes), name="store")
         aggregator = self.spawn(partial(Aggregator, plan.aggregation, store, self.ref, plan.compute), name="aggregator")
         self._scheduler = self.spawn(partial(Scheduler, plan.training, life.tasks, aggregator, self.ref), name="scheduler")
         neighbours = Neighbours(self.ref, self._scheduler, aggregator, store)

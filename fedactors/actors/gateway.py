@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-import structlog
 from typing_extensions import override
 
 from fedactors.actors.admin_desk import AdminDesk
@@ -31,6 +30,7 @@ from fedactors.actors.messages import (
     ToLearnerProxy,
 )
 from fedactors.errors import ActorError, AddressError, ProtocolError, Rejected, RemoteProtocolError, TransportError
+from fedactors.log import get_logger
 from fedactors.model import LearnerId
 from fedactors.protocol import (
     FETCH,
@@ -50,7 +50,7 @@ from fedactors.protocol import (
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
 from fedactors.transport import Address, Listener, Stream, Transport
 
-log = structlog.get_logger("fedactors.gateway")
+log = get_logger("fedactors.gateway")
 
 TOKEN_BYTES = 16
 CLOSE_GRACE_S = 1.0

@@ -7,8 +7,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from fedactors.actors.compute import Compute
 from fedactors.actors.messages import (
     AssignTask,
@@ -41,6 +39,7 @@ from fedactors.actors.messages import (
     Verdict,
 )
 from fedactors.errors import ActorError, ModelError, ProtocolError, StreamClosed, TransportError, UpdateRefused
+from fedactors.log import get_logger
 from fedactors.model import Buffer, Layout
 from fedactors.protocol import (
     Cancel,
@@ -62,7 +61,7 @@ from fedactors.selection.base import Candidate
 from fedactors.task import Refusal, TaskId, TaskKind
 from fedactors.transport import Stream
 
-log = structlog.get_logger("fedactors.learner_proxy")
+log = get_logger("fedactors.learner_proxy")
 
 GOODBYE_S = 1.0
 """How long a goodbye may take before the stream is cut."""
@@ -152,6 +151,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
                         return SessionOver(session, reason is GoodbyeReason.LEFT, why or "said goodbye")
                     case Evaluated() | TaskFailure() as message:
                         await self.ref.send(Heard(message))
+                    case other:
+                        raise AssertionError(f"a session gives no {type(other).__name__} to a controller")
         except (StreamClosed, ProtocolError) as error:
             session.cut(str(error))
             return SessionOver(session, False, str(error))
@@ -353,6 +354,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         open_task.delivered = True
         if task.kind is TaskKind.INITIALISE:
             await aggregator.ask(Initialise(self._learner, layout, buffer))
+            self._bytes_up = 0
             self.verdict(Verdict(task.id, None, ""))
             return
         aggregator.tell(Offer(task.id, self._learner, opening.report, buffer))

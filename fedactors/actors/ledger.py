@@ -12,7 +12,7 @@ from fedactors.task import EvaluationReport, Round, TrainReport, averaged
 
 @dataclass(slots=True)
 class OpenRound:
-    """What is known of a round that is not over; times in seconds of the scheduler's clock."""
+    """What is known of a round that is not over; times in seconds of the clock's stopwatch."""
 
     round: Round
     cohort: tuple[LearnerId, ...]

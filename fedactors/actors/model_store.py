@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from fedactors.actors.compute import Compute
 from fedactors.actors.messages import GetBlob, GetModel, PutModel, ToModelStore
 from fedactors.errors import NoSuchModel, Rejected
 from fedactors.model import GlobalModel, Version
@@ -19,11 +18,10 @@ BLOBS_KEPT = 2
 class ModelStore(Actor[ToModelStore]):
     """Fronts a storage backend, which is open already and outlives a restart of this actor."""
 
-    def __init__(self, storage: Storage, compute: Compute, chunk_bytes: int) -> None:
+    def __init__(self, storage: Storage, chunk_bytes: int) -> None:
         self._storage = storage
-        self._compute = compute
         self._chunk_bytes = chunk_bytes
-        self._blobs: OrderedDict[Version, EncodedBlob] = OrderedDict()
+        self._blobs: OrderedDict[Version | None, EncodedBlob] = OrderedDict()
 
     @handle
     async def put(self, message: PutModel) -> None:
@@ -38,17 +36,14 @@ class ModelStore(Actor[ToModelStore]):
     @handle
     async def blob(self, message: GetBlob) -> EncodedBlob:
         """A version as frames."""
-        blob = self._blobs.get(message.version) if message.version is not None else None
-        if blob is None:
-            model = await self._find(message.version)
-            blob = self._blobs.get(model.version) or await self._compute.run(model.layout.nbytes, self._encode, model)
-            self._blobs[model.version] = blob
+        if message.version in self._blobs:
+            return self._blobs[message.version]
+        model = await self._find(message.version)
+        if model.version not in self._blobs:
+            self._blobs[model.version] = encode_blob(model.version, model.layout, model.buffer, self._chunk_bytes)
             while len(self._blobs) > BLOBS_KEPT:
                 self._blobs.popitem(last=False)
-        return blob
-
-    def _encode(self, model: GlobalModel) -> EncodedBlob:
-        return encode_blob(model.version, model.layout, model.buffer, self._chunk_bytes)
+        return self._blobs[model.version]
 
     async def _find(self, version: Version | None) -> GlobalModel:
         try:

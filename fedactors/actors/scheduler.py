@@ -159,7 +159,7 @@ class Scheduler(Actor[ToScheduler]):
     def dispatched(self, message: Dispatched) -> None:
         """For the records alone."""
         if (task := self._find(message.learner, message.task)) is not None:
-            self._ledger.dispatched(task.round, self.clock.now())
+            self._ledger.dispatched(task.round, self.clock.stopwatch())
 
     @handle
     def update(self, message: UpdateHere) -> None:
@@ -174,7 +174,7 @@ class Scheduler(Actor[ToScheduler]):
         """A learner has evaluated."""
         learner, report = message.learner, message.report
         if (task := self._close(learner, message.task)) is not None:
-            self._ledger.evaluated(task.round, learner, report, self.clock.now())
+            self._ledger.evaluated(task.round, learner, report, self.clock.stopwatch())
             body = {"round": task.round, "learner": learner, "num_examples": report.num_examples, "metrics": dict(report.metrics)}
             self._controller.tell(Publish(EventKind.LEARNER_EVALUATED, body))
         self._happened(on.EvaluationArrived(message.task, learner))
@@ -188,7 +188,7 @@ class Scheduler(Actor[ToScheduler]):
     @handle
     def combined(self, message: Combined) -> None:
         """The aggregator committed."""
-        self._ledger.committed(message.round, message.version, self.clock.now())
+        self._ledger.committed(message.round, message.version, self.clock.stopwatch())
         self._troubles.clear()
         self._version = message.version
         self._controller.tell(RoundCommitted(message.round, message.version))
@@ -245,7 +245,7 @@ class Scheduler(Actor[ToScheduler]):
                 assert_never(command)
 
     def _begin_round(self, command: on.BeginRound) -> None:
-        self._ledger.begin(command.round, command.cohort, self.clock.now(), self.clock.time())
+        self._ledger.begin(command.round, command.cohort, self.clock.stopwatch(), self.clock.time())
         body = {"round": command.round, "version": self._version, "cohort": list(command.cohort)}
         self._controller.tell(Publish(EventKind.ROUND_BEGAN, body))
 
@@ -266,7 +266,7 @@ class Scheduler(Actor[ToScheduler]):
         assert task.report is not None, "a protocol accepts only what arrived"
         self._aggregator.tell(FoldUpdate(command.task, command.staleness))
         self._tell(command.learner, Verdict(command.task, None, ""))
-        self._ledger.accepted(task.round, command.learner, command.staleness, self.clock.now())
+        self._ledger.accepted(task.round, command.learner, command.staleness, self.clock.stopwatch())
         body = {"round": task.round, "learner": command.learner, "staleness": command.staleness}
         report = {"num_examples": task.report.num_examples, "metrics": dict(task.report.metrics)}
         self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | report))

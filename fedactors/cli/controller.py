@@ -34,12 +34,12 @@ def controller(file: Path, address: str | None, overrides: tuple[str, ...], log_
 
 
 async def _serve(config: Config, interrupts: Interrupts) -> None:
-    import structlog
 
     from fedactors.driver.serve import run_controller
+    from fedactors.log import get_logger
 
     def listening(federation: Federation) -> None:
-        interrupts.then(lambda: federation.stop("Ctrl-C"))
-        structlog.get_logger("fedactors.cli").info("listening", addresses=[str(one) for one in federation.addresses])
+        interrupts.then(lambda: federation.close("Ctrl-C"))
+        get_logger("fedactors.cli").info("listening", addresses=[str(one) for one in federation.addresses])
 
     await run_controller(config, on_federation=listening)

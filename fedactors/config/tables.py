@@ -61,7 +61,7 @@ class LearnersTable(Table):
         entry: file.py:object or package.module:object, a Learner class or a function that returns a learner. It may be left
             out where learners are started elsewhere, each with its own `--entry`.
         count: how many there are; `fedactors up` starts as many.
-        min: a round begins only while at least so many are here; all of them where it is not given.
+        min: the first round begins when so many are here; all of them where it is not given.
         join_timeout_s: how long the driver waits for `min` learners before it gives up.
         options: for the learner's own code, as `context.options`.
     """

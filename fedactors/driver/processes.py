@@ -13,11 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from fedactors.errors import LearnerFailed
+from fedactors.log import get_logger
 
-log = structlog.get_logger("fedactors.driver")
+log = get_logger("fedactors.driver")
 
 STOP_GRACE_S = 5.0
 """A process that was asked to end may take so long before it is made to."""

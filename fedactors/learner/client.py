@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import assert_never
 
-import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.stdlib import BoundLogger
 
 from fedactors.errors import ProtocolError, StreamClosed, TransportError, Unreachable
 from fedactors.learner.agenda import Agenda
@@ -24,6 +23,7 @@ from fedactors.learner.base import Learner
 from fedactors.learner.desk import WHY_CHARS_MAX, Answer, Desk, Update
 from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
 from fedactors.learner.worker import Work, Worker
+from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
 from fedactors.protocol import blobs
 from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
@@ -79,7 +79,7 @@ class LearnerClient:
             LearnerFailed: what the learner declares of itself makes no sense.
         """
         self.id = id
-        self._log: FilteringBoundLogger = structlog.get_logger("fedactors.learner").bind(learner=id)
+        self._log: BoundLogger = get_logger("fedactors.learner").bind(learner=id)
         self._federation = federation
         self._declared = declared(learner)
         self._channel = channel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, assert_never
 
-from structlog.typing import FilteringBoundLogger
+from structlog.stdlib import BoundLogger
 
 from fedactors.errors import FedactorsError
 from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train, take_weights
@@ -53,7 +53,7 @@ class Desk:
     download. A version's buffer is never written to again: user code may have kept views of it.
     """
 
-    def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: FilteringBoundLogger) -> None:
+    def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: BoundLogger) -> None:
         self._learner = learner
         self._work = work
         self._fetch = fetch

@@ -92,12 +92,6 @@ def configure(
     if file is not None:
         handlers.append(_file_handler(file, level))
     lowest = min((handler.level for handler in handlers), default=logging.CRITICAL)
-    structlog.configure(
-        processors=[*_SHARED, ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,  # a second configure() must reach loggers that were used before
-    )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**(ids or {}))
     logs = Logs(handlers, lowest)

@@ -31,6 +31,10 @@ class BufferPool:
         self._free.append(buffer)
         del self._free[: -self._buffers_max]
 
+    def grow(self, buffers_max: int) -> None:
+        """Keep at least so many buffers from now on."""
+        self._buffers_max = max(self._buffers_max, buffers_max)
+
     @property
     def nbytes(self) -> int:
         """Bytes of the buffers that are kept."""

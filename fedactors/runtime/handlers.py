@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from asyncio import Future
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ from fedactors.runtime.reply import Reply
 if TYPE_CHECKING:
     from fedactors.runtime.actor import Actor
 
+resolve = Future.set_result
 Handler = Callable[[Any, Any], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,7 +91,10 @@ def _answer(actor: Actor[Any], reply: Reply[Any]) -> Any:
         return result
     if ref._asked is not None:
         ref._asked = None
-        reply.set_result(result)
+        if reply._wake is None:
+            resolve(reply, result)  # nobody waits yet: as a rule the asker has run this itself
+        else:
+            reply.set_result(result)
     return None
 
 

@@ -118,10 +118,10 @@ class ActorRef(Generic[M_contra]):
 
     def _put_ask(self, reply: Reply[Any]) -> None:
         queue = self._queue
-        if self._mailbox is None and queue.inline and queue.stopwatch() < queue.slice_end_s:
+        if self._mailbox is None and queue.inline and (now := queue.stopwatch()) < queue.slice_end_s:
             queue.inline -= 1
+            queue.now = self._woken_s = now
             self._mailbox = deque((reply,))  # the actor is idle: it takes its turn on the asker's stack
-            self._woken_s = queue.now
             self._turn()
         else:
             self._post(reply)
@@ -276,10 +276,14 @@ class ActorRef(Generic[M_contra]):
             if work is not None:
                 work.close()
             return None
-        if work is None:
-            self._go_on()
-        elif self._waiting:
+        if self._waiting:
             self._admit()
+        if work is None:
+            if mailbox:
+                self._woken_s = now
+                queue.add(self)
+            else:
+                self._mailbox = None
         return work
 
     def _go_on(self) -> None:

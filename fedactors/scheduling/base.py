@@ -261,7 +261,7 @@ class Terms:
     Attributes:
         selection: who takes part.
         seed: of the run; selection draws from (seed, round) alone.
-        min_learners: learners that must be here before a round begins, >= 1.
+        min_learners: learners that must be here before the first round begins, >= 1; a later round begins with one.
         evaluate_every: evaluate the result of every k-th round (and of the last); 0: never.
         evaluate_timeout_s: how long an evaluation is waited for, seconds > 0; None: as long as its learner is here.
         version: the global model's version that the next round starts from.
@@ -277,6 +277,10 @@ class Terms:
     evaluate_timeout_s: float | None = None
     version: Version = 0
     first_round: Round = 1
+
+    def learners_needed(self, round_: Round) -> int:
+        """How many learners must be here before a round begins."""
+        return self.min_learners if round_ == 1 else 1
 
     def rng(self, round_: Round) -> np.random.Generator:
         """The random generator of a round: the same whenever the round is scheduled."""

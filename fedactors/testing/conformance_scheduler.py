@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -49,7 +49,7 @@ class Referee:
     """A schedule, and the books by which every command is judged; raises AssertionError where a rule is broken.
 
     Attributes:
-        now_s: the clock; it is moved by `pass_deadline`.
+        now_s: the clock; it moves to each deadline that passes.
         here: who is here.
         tasks: every task ever given.
         accepted: of the open round.
@@ -101,11 +101,6 @@ class Referee:
         self.sound = True
         return commands
 
-    def pass_deadline(self, key: str) -> list[Command]:
-        """Move the clock to a deadline that is set."""
-        self.now_s = max(self.now_s, self.deadlines[key])
-        return self.tell(on.DeadlinePassed(key))
-
     def open_tasks(self, *, train: bool, round_: Round | None = None) -> list[TaskId]:
         """Tasks that are open, of one round or of all."""
         return [
@@ -128,6 +123,7 @@ class Referee:
             case on.TaskFailed(task, learner) | on.EvaluationArrived(task, learner):
                 self._close(task, learner, train=isinstance(event, on.TaskFailed))
             case on.DeadlinePassed(key):
+                self.now_s = max(self.now_s, self.deadlines.get(key, self.now_s))
                 self._forget_deadline(key)
             case on.Committed(round_, version):
                 self.committed[round_], self.version = version, version
@@ -326,18 +322,51 @@ def check_scheduler(
     )
 
 
+def possible(play: Referee) -> Iterator[tuple[int, list[Event]]]:
+    """Whatever may happen next, likely or not: events of one kind, and how often that kind shall be drawn."""
+    train, evaluate = play.open_tasks(train=True), play.open_tasks(train=False)
+    owners = {task: given.learner for task, given in play.tasks.items()}
+    yield 8, [on.UpdateArrived(task, owners[task]) for task in train]
+    yield 4, [on.EvaluationArrived(task, owners[task]) for task in evaluate]
+    yield 1, [on.TaskFailed(task, owners[task], Refusal.LEARNER_FAILED) for task in (*train, *evaluate)]
+    yield 1, [on.DeadlinePassed(key) for key in play.deadlines]
+    yield 1, [on.DeadlinePassed(key) for key in play.cleared if key not in play.deadlines]
+    if play.combining is not None:
+        yield 6, [on.Committed(play.combining, play.version + 1)]
+        yield 1, [on.CombineFailed(play.combining)]
+    yield 4, [on.Joined(Candidate(learner)) for learner in LEARNERS if learner not in play.here]
+    yield 1, [on.Joined(Candidate(learner)) for learner in sorted(play.here)]
+    yield 1, [on.Departed(learner) for learner in LEARNERS]
+    yield 3 if play.open_round is None else 1, [on.Proceed(), on.Proceed(last=True)]
+    yield 1 if len(play.committed) > 2 else 0, [on.Finish(), on.Finish(combine_open=False)]
+    yield 1, strays(play)
+
+
+def strays(play: Referee) -> list[Event]:
+    """Answers to tasks that are not open, are not their sender's, or never were."""
+    wrong = [
+        (task, learner)
+        for task, given in play.tasks.items()
+        for learner in LEARNERS
+        if not (given.open and given.learner == learner)
+    ]
+    answers: list[Event] = [on.UpdateArrived("nobody's task", LEARNERS[0])]
+    answers += [on.UpdateArrived(task, learner) for task, learner in wrong]
+    answers += [on.EvaluationArrived(task, learner) for task, learner in wrong]
+    return answers + [on.TaskFailed(task, learner, Refusal.BAD_REPORT) for task, learner in wrong]
+
+
 def _machine(
     protocol: Protocol, min_updates: int, referee: Callable[[Protocol, Terms, int], Referee]
 ) -> type[RuleBasedStateMachine]:
     from hypothesis import strategies as st
-    from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-
-    learners = st.sampled_from(LEARNERS)
+    from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
     class Federation(RuleBasedStateMachine):
-        """Everything that may happen to a schedule."""
+        """A schedule to which anything may happen, and that comes to its end whatever has happened."""
 
-        referee: Referee
+        play: Referee
+        last_words: on.Finish
 
         @initialize(
             selection=st.sampled_from(SELECTIONS),
@@ -345,117 +374,39 @@ def _machine(
             evaluate_every=st.integers(0, 3),
             evaluate_timeout_s=st.sampled_from([None, 7.0]),
             first_round=st.integers(1, 3),
-            combine_open=st.booleans(),
+            last_words=st.sampled_from([on.Finish(), on.Finish(combine_open=False)]),
         )
-        def begin(self, first_round: int, combine_open: bool, **terms: Any) -> None:
-            self.combine_open = combine_open
+        def begin(self, first_round: int, last_words: on.Finish, **terms: Any) -> None:
             tasks = (f"task-{number}" for number in itertools.count())
             drawn = Terms(seed=1, tasks=tasks, first_round=first_round, version=first_round - 1, **terms)
-            self.referee = referee(protocol, drawn, max(drawn.min_learners, min_updates))
+            self.play = referee(protocol, drawn, max(drawn.min_learners, min_updates))
+            self.last_words = last_words
 
-        @rule(learner=learners)
-        def join(self, learner: LearnerId) -> None:
-            self.referee.tell(on.Joined(Candidate(learner)))
-
-        @rule(learner=learners)
-        def depart(self, learner: LearnerId) -> None:
-            self.referee.tell(on.Departed(learner))
-
-        @rule()
-        def everybody_joins(self) -> None:
-            for learner in LEARNERS:
-                self.referee.tell(on.Joined(Candidate(learner)))
-
-        @precondition(lambda self: self.referee.open_round is not None)
-        @rule(proceed=st.booleans())
-        def round_goes_well(self, proceed: bool) -> None:
-            for task in self.referee.open_tasks(train=True):
-                if self.referee.tasks[task].open:
-                    self._answer(task, False)
-            if self.referee.combining is not None:
-                self._combined(False)
-            if proceed:
-                self.referee.tell(on.Proceed())
-
-        @rule(last=st.booleans())
-        def proceed(self, last: bool) -> None:
-            self.referee.tell(on.Proceed(last))
-
-        @precondition(lambda self: self.referee.open_tasks(train=True))
-        @rule(data=st.data(), fails=st.sampled_from([False, False, False, True]))
-        def answer(self, data: Any, fails: bool) -> None:
-            self._answer(data.draw(st.sampled_from(self.referee.open_tasks(train=True))), fails)
-
-        @precondition(lambda self: self.referee.open_tasks(train=False))
-        @rule(data=st.data(), fails=st.booleans())
-        def evaluate(self, data: Any, fails: bool) -> None:
-            self._answer(data.draw(st.sampled_from(self.referee.open_tasks(train=False))), fails)
-
-        @precondition(lambda self: self.referee.tasks)
-        @rule(data=st.data(), learner=learners)
-        def stray_answer(self, data: Any, learner: LearnerId) -> None:
-            """A replay, a late one, or one from a learner that the task was not given to."""
-            task = data.draw(st.sampled_from(list(self.referee.tasks)))
-            failed = on.TaskFailed(task, learner, Refusal.LEARNER_FAILED)
-            strays = [on.UpdateArrived(task, learner), on.EvaluationArrived(task, learner), failed]
-            given = self.referee.tasks[task]
-            if not (given.open and given.learner == learner):
-                self.referee.tell(data.draw(st.sampled_from(strays)))
-
-        @rule(learner=learners)
-        def stranger(self, learner: LearnerId) -> None:
-            self.referee.tell(on.UpdateArrived("nobody's task", learner))
-
-        @precondition(lambda self: self.referee.deadlines)
         @rule(data=st.data())
-        def deadline(self, data: Any) -> None:
-            self.referee.pass_deadline(data.draw(st.sampled_from(list(self.referee.deadlines))))
-
-        @precondition(lambda self: self.referee.cleared)
-        @rule(data=st.data())
-        def deadline_that_was_cleared(self, data: Any) -> None:
-            key = data.draw(st.sampled_from(self.referee.cleared))
-            if key not in self.referee.deadlines:
-                self.referee.tell(on.DeadlinePassed(key))
-
-        @precondition(lambda self: self.referee.combining is not None)
-        @rule(fails=st.sampled_from([False, False, False, True]))
-        def combined(self, fails: bool) -> None:
-            self._combined(fails)
-
-        @precondition(lambda self: self.referee.committed)
-        @rule(combine_open=st.booleans())
-        def finish(self, combine_open: bool) -> None:
-            self.referee.tell(on.Finish(combine_open))
+        def happens(self, data: Any) -> None:
+            """One rule for everything: hypothesis would switch off some of many rules, and then little happens at all."""
+            kinds = [events for times, events in possible(self.play) if events for _ in range(times)]
+            kind = kinds[data.draw(st.integers(0, len(kinds) - 1))]
+            self.play.tell(data.draw(st.sampled_from(kind)))
 
         def teardown(self) -> None:
-            """Whatever happened, Finish and answers to what is open bring it to its end."""
-            if not hasattr(self, "referee") or not self.referee.sound:
+            """Finish, and answers to what is open, bring every schedule to its end."""
+            if not hasattr(self, "play") or not self.play.sound:
                 return
-            play = self.referee
-            play.tell(on.Finish(self.combine_open))
-            for _ in range(10 * len(LEARNERS)):
-                if play.over is not None:
+            self.play.tell(self.last_words)
+            for _ in range(len(self.play.tasks) + 10 * len(LEARNERS)):
+                if self.play.over is not None:
                     return
-                if play.combining is not None:
-                    self._combined(False)
-                for task in (play.open_tasks(train=True) + play.open_tasks(train=False))[:1]:
-                    self._answer(task, False)
+                self.play.tell(self._answer())
             raise AssertionError("everything is answered, and the schedule does not end")
 
-        def _answer(self, task: TaskId, fails: bool) -> None:
-            given = self.referee.tasks[task]
-            if fails:
-                self.referee.tell(on.TaskFailed(task, given.learner, Refusal.LEARNER_FAILED))
-            elif given.train:
-                self.referee.tell(on.UpdateArrived(task, given.learner))
-            else:
-                self.referee.tell(on.EvaluationArrived(task, given.learner))
-
-        def _combined(self, fails: bool) -> None:
-            round_ = self.referee.combining
-            assert round_ is not None
-            outcome = on.CombineFailed(round_) if fails else on.Committed(round_, self.referee.version + 1)
-            self.referee.tell(outcome)
+        def _answer(self) -> Event:
+            if (round_ := self.play.combining) is not None:
+                return on.Committed(round_, self.play.version + 1)
+            for task in self.play.open_tasks(train=True):
+                return on.UpdateArrived(task, self.play.tasks[task].learner)
+            for task in self.play.open_tasks(train=False):
+                return on.EvaluationArrived(task, self.play.tasks[task].learner)
+            raise AssertionError("nothing is outstanding, and the schedule does not end")
 
     return Federation

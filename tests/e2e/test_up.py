@@ -19,7 +19,7 @@ def test_a_run_leaves_results_events_model_config_and_logs(tmp_path):
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     results = support.results(run)
-    assert results["stop_reason"] == "3 rounds are done" or "3 rounds" in results["stop_reason"]
+    assert results["stop_reason"] == "round 3 is committed, the last of 3"
     assert [record["round"] for record in results["rounds"]] == [1, 2, 3]
     assert [record["version"] for record in results["rounds"]] == [1, 2, 3]
     for record in results["rounds"]:

@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 import structlog
 
+from fedactors.log import get_logger
 from fedactors.observe import logging
 from fedactors.observe.logging import Logs
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    before = structlog.get_config()
     yield
     while logging._in_force:
         logging._in_force.pop().close()
     structlog.contextvars.clear_contextvars()
-    structlog.configure(**before)
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -30,7 +29,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 def test_an_event_is_one_line_of_key_value_pairs_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     with logging.configure():
-        structlog.get_logger("fedactors.gateway").info("learner_joined", learner="a", examples=3)
+        get_logger("fedactors.gateway").info("learner_joined", learner="a", examples=3)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
@@ -44,7 +43,7 @@ def test_an_event_is_a_json_line_in_the_file_with_the_ids_that_are_bound(
     file = tmp_path / "logs" / "run.jsonl"
     with logging.configure(console=None, file=file, ids={"federation": "digits"}):
         with structlog.contextvars.bound_contextvars(round=3):
-            structlog.get_logger("fedactors.scheduler").info("round_began", cohort=["a"])
+            get_logger("fedactors.scheduler").info("round_began", cohort=["a"])
         standard.getLogger("a.learners.own").info("read %d files", 3)
     first, second = lines(file)
     assert first.pop("timestamp").endswith("Z")
@@ -62,7 +61,7 @@ def test_an_event_is_a_json_line_in_the_file_with_the_ids_that_are_bound(
 
 async def test_ids_are_bound_in_tasks_begun_later(tmp_path: Path) -> None:
     async def say() -> None:
-        structlog.get_logger().info("said")
+        get_logger("fedactors.learner").info("said")
 
     with logging.configure(console=None, file=tmp_path / "log", ids={"learner": "a"}):
         await asyncio.create_task(say())
@@ -71,7 +70,7 @@ async def test_ids_are_bound_in_tasks_begun_later(tmp_path: Path) -> None:
 
 def test_each_place_has_its_level(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with logging.configure("debug", console="error", file=tmp_path / "log"):
-        log = structlog.get_logger("fedactors.x")
+        log = get_logger("fedactors.x")
         log.debug("small")
         log.error("big")
     assert [line["event"] for line in lines(tmp_path / "log")] == ["small", "big"]
@@ -93,7 +92,7 @@ def test_a_traceback_is_in_the_file_and_on_stderr_only_when_asked_for(tmp_path: 
             try:
                 raise ValueError("no data")
             except ValueError:
-                structlog.get_logger("fedactors.x").exception("failed")
+                get_logger("fedactors.x").exception("failed")
                 standard.getLogger("mine").exception("failed too")
         err = capsys.readouterr().err
         assert ("Traceback" in err) == tracebacks
@@ -103,7 +102,7 @@ def test_a_traceback_is_in_the_file_and_on_stderr_only_when_asked_for(tmp_path: 
 
 def test_configuring_again_replaces_what_was_before(tmp_path: Path) -> None:
     handlers = len(standard.getLogger().handlers)
-    log = structlog.get_logger("fedactors.x")
+    log = get_logger("fedactors.x")
     for name in ("one", "two"):
         logging.configure(console=None, file=tmp_path / name)
         log.info("said", to=name)
@@ -127,5 +126,10 @@ def test_stderr_is_looked_up_when_a_line_is_written(monkeypatch: pytest.MonkeyPa
     with logging.configure():
         elsewhere = io.StringIO()
         monkeypatch.setattr(sys, "stderr", elsewhere)
-        structlog.get_logger("fedactors.x").info("said")
+        get_logger("fedactors.x").info("said")
     assert "said" in elsewhere.getvalue()
+
+
+def test_nothing_is_shown_before_logging_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    get_logger("fedactors.x").info("said")
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,50 @@
+"""What every selection policy owes its federation, checked on a policy of yours.
+
+def test_my_policy_conforms():
+    check_selection(MyPolicy(option=3))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fedactors.model import LearnerId
+from fedactors.selection.base import Candidate, Selection
+from fedactors.task import Round
+
+SIZES = (1, 2, 3, 10, 100)
+ROUNDS = 20
+
+
+def check_selection(selection: Selection, *, tags: Sequence[str] = ("fast", "slow")) -> None:
+    """Have the policy select from few and many candidates, round by round.
+
+    Args:
+        selection: with the options to check.
+        tags: labels that the candidates declare, one each in turn.
+
+    Raises:
+        AssertionError: it does not do what a policy owes; the message says what.
+    """
+    for size in SIZES:
+        candidates = [Candidate(f"learner-{n:03}", 10 * n, frozenset({tags[n % len(tags)]})) for n in range(size)]
+        given = list(candidates)
+        for round_ in range(1, ROUNDS + 1):
+            cohort = _select(selection, candidates, round_)
+            _is_a_cohort(cohort, candidates)
+            again = _select(selection, candidates, round_)
+            assert cohort == again, f"round {round_} was selected as {cohort}, then as {again}: draw all that is random from rng"
+        assert candidates == given, "the candidates were changed; they are the caller's"
+
+
+def _select(selection: Selection, candidates: Sequence[Candidate], round_: Round) -> list[LearnerId]:
+    return selection.select(candidates, round_, np.random.default_rng([1, round_]))
+
+
+def _is_a_cohort(cohort: list[LearnerId], candidates: Sequence[Candidate]) -> None:
+    assert cohort, f"nobody of {len(candidates)} candidates was selected; a cohort has at least one"
+    assert len(set(cohort)) == len(cohort), f"somebody was selected twice: {cohort}"
+    strangers = set(cohort) - {candidate.learner for candidate in candidates}
+    assert not strangers, f"{strangers} were selected, but are not candidates"
