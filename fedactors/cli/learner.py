@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fedactors.cli import options
+from fedactors.cli.exit_codes import ExitCode
 from fedactors.cli.options import Talk
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def learner(
     from fedactors.cli.watching import serving
     from fedactors.learner import LearnerContext, build_learner
     from fedactors.learner.parent import exit_with_parent
+    from fedactors.learner.worker import end_process_if_busy
 
     if parent_fd is not None:
         exit_with_parent(parent_fd)
@@ -61,6 +63,7 @@ def learner(
     with serving(talk, log_file, federation=config.name, learner=identity):
         made = build_learner(configuration.load_entry(config), context)
         run(lambda interrupts: _serve(made, identity, config, expected, interrupts), config.runtime)
+    end_process_if_busy(ExitCode.DONE)
 
 
 async def _serve(made: Learner, identity: str, config: Config, expected: str, interrupts: Interrupts) -> None:

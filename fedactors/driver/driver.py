@@ -10,12 +10,15 @@ from fedactors import model_file
 from fedactors.config import Config, to_toml
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.errors import FederationFailed, TransportError
+from fedactors.log import get_logger
 from fedactors.model import GlobalModel
 from fedactors.protocol import AdminClient, Verb
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 
+log = get_logger("fedactors.driver")
+
 Observer: TypeAlias = Callable[[Event], None]
-"""Is told every event, in order; a display, say."""
+"""Is told every event, in order; a display, say. One that raises is told no more; the run goes on."""
 
 
 class Driver:
@@ -28,7 +31,7 @@ class Driver:
         self._config = config
         self._admin = admin
         self._directory = directory
-        self._observers = observers
+        self._observers = list(observers)
         self._history = History()
 
     async def run(self) -> Results:
@@ -75,8 +78,12 @@ class Driver:
         self._directory.write_event(event)
         if event.kind is EventKind.ROUND_ENDED:
             self._directory.write_results(self._results(None))
-        for observer in self._observers:
-            observer(event)
+        for observer in list(self._observers):
+            try:
+                observer(event)
+            except Exception:
+                log.exception("observer_failed", observer=repr(observer))
+                self._observers.remove(observer)
 
     async def _save(self) -> Results:
         final = None
