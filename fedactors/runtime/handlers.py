@@ -51,21 +51,13 @@ def message_types(actor: type[Actor[Any]], method: Callable[..., Any]) -> list[t
     """What a handler's argument is annotated with."""
     owner = next(vars(base)[method.__name__] for base in actor.__mro__ if hasattr(vars(base).get(method.__name__), "__handles__"))
     where = f"{actor.__qualname__}.{method.__name__}"
-    hints = [hint for name, hint in owner.__annotations__.items() if name != "return"]
-    assert len(hints) == 1, f"{where} handles messages: it takes one argument, annotated with the message's type"
-    return flatten(resolve(hints[0], owner, where))
-
-
-def resolve(hint: Any, method: Any, where: str) -> Any:
-    """An annotation as an object."""
-    if not isinstance(hint, str):
-        return hint
     try:
-        return eval(hint, method.__globals__)  # noqa: S307 - the annotation is source code of the actor's own module
+        hints = typing.get_type_hints(owner)
     except NameError as error:
-        raise TypeError(
-            f"{where}: the message type {hint!r} cannot be read ({error}); define it at the top of its module"
-        ) from error
+        raise TypeError(f"{where}: the message type cannot be read ({error}); define it at the top of its module") from error
+    hints.pop("return", None)
+    assert len(hints) == 1, f"{where} handles messages: it takes one argument, annotated with the message's type"
+    return flatten(*hints.values())
 
 
 def flatten(hint: Any) -> list[type]:

@@ -13,9 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from fedactors.errors import ActorError, ActorStopped
+from fedactors.log import get_logger
 from fedactors.runtime.belongings import Belongings
 from fedactors.runtime.mailbox import Grave
 from fedactors.runtime.message import Finished, Stop, Terminated, Tick
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from fedactors.runtime.actor import Actor
     from fedactors.runtime.ref import ActorRef
 
-log = structlog.get_logger("fedactors.runtime")
+log = get_logger("fedactors.runtime")
 
 
 class Phase(enum.Enum):

@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import structlog
-
 from fedactors.errors import ActorError, Rejected
+from fedactors.log import get_logger
 from fedactors.runtime.life import Life, Phase
 from fedactors.runtime.mailbox import Grave
 from fedactors.runtime.message import Request, Stop
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
 
-log = structlog.get_logger("fedactors.runtime")
+log = get_logger("fedactors.runtime")
 
 SLOW_S = 0.1
 """A turn that keeps the loop for longer is worth a line in the log."""

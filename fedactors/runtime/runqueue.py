@@ -11,14 +11,13 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
-
+from fedactors.log import get_logger
 from fedactors.runtime.clock import Clock
 
 if TYPE_CHECKING:
     from fedactors.runtime.runner import Runner
 
-log = structlog.get_logger("fedactors.runtime")
+log = get_logger("fedactors.runtime")
 
 SLICE_S = 0.002
 """How long actors run before the event loop has its turn."""

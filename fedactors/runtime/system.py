@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import structlog
-
+from fedactors.log import get_logger
 from fedactors.runtime.actor import Actor
 from fedactors.runtime.bounded import BoundedRef, CheckedRef
 from fedactors.runtime.clock import Clock
@@ -21,7 +20,7 @@ from fedactors.runtime.runqueue import RunQueue
 from fedactors.runtime.supervisor import Decision, Restart, Supervision
 from fedactors.runtime.trace import DeadLetters, SystemStatistics, note_failure
 
-log = structlog.get_logger("fedactors.runtime")
+log = get_logger("fedactors.runtime")
 
 M = TypeVar("M")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from fedactors.log import get_logger
 from fedactors.runtime.supervisor import Decision
 
 if TYPE_CHECKING:
     from fedactors.runtime.ref import ActorRef
 
-log = structlog.get_logger("fedactors.runtime")
+log = get_logger("fedactors.runtime")
 
 RECENT = 8
 """Messages whose types the flight recorder of an actor keeps; never the messages, which may hold whole models."""

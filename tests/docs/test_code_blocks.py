@@ -1,0 +1,127 @@
+"""Every code block of the documentation is true: Python and the command lines run, configurations are read.
+
+A document's blocks run in order in one directory of their own. A Python block that has a class and no `asyncio.run` is what the text
+says it is saved as; the lines that set up an environment are run by `nox -s quickstart` and by CI, to the letter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.support import environment
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SETS_UP = re.compile(r"^(pip install|nox)\b.*$", re.MULTILINE)
+LANGUAGES = {"bash", "python", "toml", "text"}
+
+
+def documents() -> list[Path]:
+    """Every Markdown file that is part of the repository."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.splitlines()]
+
+
+def blocks(document: Path) -> Iterator[tuple[str, str]]:
+    """(language, text) of each fenced block."""
+    for match in BLOCK.finditer(document.read_text(encoding="utf-8")):
+        yield match[1], match[2]
+
+
+def run(*command: str, cwd: Path, timeout_s: float = 60.0) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, env=environment(), check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_block_says_its_language(document):
+    text = document.read_text(encoding="utf-8")
+    assert text.count("```") == 2 * len(list(blocks(document)))
+    assert {language for language, _ in blocks(document)} <= LANGUAGES
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(document):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_readme_s_learner_configuration_and_program_run(tmp_path):
+    python = [text for language, text in blocks(ROOT / "README.md") if language == "python"]
+    (toml,) = [text for language, text in blocks(ROOT / "README.md") if language == "toml"]
+    learner, program = python
+    (tmp_path / "line.py").write_text(learner)
+    (tmp_path / "federation.toml").write_text(toml)
+    (tmp_path / "program.py").write_text(program)
+    assert "synchronous" in run(sys.executable, "-m", "fedactors", "check", "federation.toml", cwd=tmp_path)
+    said = run(sys.executable, "-m", "fedactors", "up", "federation.toml", "--run-dir", "run", cwd=tmp_path)
+    assert "mse" in said
+    assert "round 5 is committed, the last of 5" in run(sys.executable, "program.py", cwd=tmp_path)
+
+
+def test_the_readme_s_terminals_run_a_federation_together(tmp_path):
+    """The port is another one, so that the test does not depend on who else listens; everything else is as written."""
+    (block,) = [text for language, text in blocks(ROOT / "README.md") if language == "bash" and "fedactors controller" in text]
+    controller, learner, driver = [line.split("#")[0].split() for line in block.splitlines()]
+    (tmp_path / "line.py").write_text(next(text for language, text in blocks(ROOT / "README.md") if language == "python"))
+    toml = next(text for language, text in blocks(ROOT / "README.md") if language == "toml")
+    (tmp_path / "federation.toml").write_text(toml.replace("count = 5", "count = 1"))
+    at = ["--address", f"grpc://{tmp_path}/controller.sock"]
+    started = []
+    try:
+        for command in (controller, learner):
+            arguments = [sys.executable, "-m", *command, *at]
+            started.append(subprocess.Popen(arguments, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL))
+        said = run(sys.executable, "-m", *driver, *at, cwd=tmp_path)
+        assert "finished" in said
+        assert [process.wait(timeout=20) for process in started] == [0, 0]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_other_command_line_is_one_that_ci_runs_or_that_runs_here(document, tmp_path):
+    """Commands of example READMEs run from the repository's root; their run directories go elsewhere."""
+    for language, text in blocks(document):
+        if language != "bash" or (document.name in {"README.md", "CONTRIBUTING.md"} and document.parent == ROOT):
+            continue
+        for line in text.splitlines():
+            command = line.split("#")[0].strip()
+            if command and not SETS_UP.match(command):
+                place = {**environment(), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+                arguments = ["bash", "-c", f"cd {ROOT} && {command}{run_dir(command, tmp_path)}"]
+                done = subprocess.run(
+                    arguments, cwd=tmp_path, capture_output=True, text=True, timeout=110, env=place, check=False
+                )
+                assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def run_dir(command: str, tmp_path: Path) -> str:
+    """Keeps a run out of the checkout."""
+    return f" --run-dir {tmp_path / 'run'}" if "fedactors up" in command and "--run-dir" not in command else ""
+
+
+def test_the_commands_that_set_up_are_those_that_ci_and_nox_run():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ci, nox = (ROOT / ".ci" / "run").read_text(encoding="utf-8"), (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert "grep -m1 -E '^pip install nox && nox' README.md" in ci
+    assert re.search(r"^pip install nox && nox$", readme, re.MULTILINE)
+    assert "def quickstart(" in nox
+    assert re.search(r"^pip install .*fedactors up .*$", readme, re.MULTILINE)
+
+
+def test_contributing_names_sessions_that_exist():
+    nox = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    for name in re.findall(r"nox -s (\w+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+        assert f"def {name}(" in nox, name
