@@ -40,3 +40,12 @@ def test_giving_a_buffer_twice_is_a_mistake():
     pool.give(buffer)
     with pytest.raises(AssertionError, match="twice"):
         pool.give(buffer)
+
+
+def test_a_pool_grows_and_does_not_shrink():
+    pool = BufferPool(1)
+    pool.grow(3)
+    pool.grow(2)
+    for _ in range(4):
+        pool.give(np.empty(10, np.uint8))
+    assert pool.nbytes == 30
