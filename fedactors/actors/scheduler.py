@@ -79,10 +79,12 @@ class OpenTask:
 
     Attributes:
         round: that it belongs to.
+        train: it is a training task, not an evaluation.
         report: of the update that waits for the machine's decision.
     """
 
     round: Round
+    train: bool
     report: TrainReport | None = None
 
 
@@ -158,7 +160,8 @@ class Scheduler(Actor[ToScheduler]):
     @handle
     def dispatched(self, message: Dispatched) -> None:
         """For the records alone."""
-        if (task := self._find(message.learner, message.task)) is not None:
+        task = self._find(message.learner, message.task)
+        if task is not None and task.train:
             self._ledger.dispatched(task.round, self.clock.stopwatch())
 
     @handle
@@ -257,7 +260,7 @@ class Scheduler(Actor[ToScheduler]):
             params = replace(self._plan.train, round=round_, version=version, seed=seed)
         else:
             kind, params = TaskKind.EVALUATE, replace(self._plan.evaluate, round=round_, version=version)
-        self._open.setdefault(learner, {})[command.task] = OpenTask(round_)
+        self._open.setdefault(learner, {})[command.task] = OpenTask(round_, kind is TaskKind.TRAIN)
         self._members[learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
 
     def _accept(self, command: on.Accept) -> None:

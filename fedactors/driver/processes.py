@@ -43,7 +43,7 @@ class Child:
 
 
 class Processes:
-    """The learners' processes; leaving the context ends them all.
+    """The learners' processes; leaving the context ends them all, at once where it is left by a cancellation.
 
     Each inherits the read end of a pipe whose write end only this process holds: when this process ends, in whatever way, the
     kernel closes it, and they end too.
@@ -62,9 +62,18 @@ class Processes:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            await asyncio.gather(*(self._end(child) for child in self._children))
+            if kind is None or not issubclass(kind, asyncio.CancelledError):
+                await asyncio.gather(*(self._end(child) for child in self._children))
         finally:
+            await self._kill_all()
             await self._exits.aclose()
+
+    async def _kill_all(self) -> None:
+        """Nothing is left of those that had no time to end."""
+        for child in self._children:
+            if child.process.returncode is None:
+                child.process.kill()
+                await child.process.wait()
 
     async def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start `fedactors` with these arguments as a learner's process."""

@@ -15,7 +15,7 @@ from fedactors.runtime.reply import Reply
 if TYPE_CHECKING:
     from fedactors.runtime.actor import Actor
 
-resolve = Future.set_result
+fulfil = Future.set_result
 Handler = Callable[[Any, Any], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +84,7 @@ def _answer(actor: Actor[Any], reply: Reply[Any]) -> Any:
     if ref._asked is not None:
         ref._asked = None
         if reply._wake is None:
-            resolve(reply, result)  # nobody waits yet: as a rule the asker has run this itself
+            fulfil(reply, result)  # nobody waits yet: as a rule the asker has run this itself
         else:
             reply.set_result(result)
     return None

@@ -20,7 +20,7 @@ STEADY = """
     import numpy as np
 
     class Steady:
-        '''Adds a little to every weight; options: sleep_s for each training, size of the model, and one kind of misbehaviour.'''
+        '''Adds a little to every weight; options: sleep_s, evaluate_sleep_s, size of the model, and one kind of misbehaviour.'''
 
         num_train_examples = 10
 
@@ -53,6 +53,7 @@ STEADY = """
             return new, {"num_examples": 10 * (1 + self.context.index), "loss": 1.0 / self.rounds}
 
         def evaluate(self, weights, params):
+            time.sleep(self.options.get("evaluate_sleep_s", 0.0))
             return {"num_examples": 5, "mean": float(weights["w"].mean())}
 """
 

@@ -95,10 +95,10 @@ def test_ctrl_c_ends_the_round_and_saves(tmp_path):
 
 
 def test_ctrl_c_twice_ends_at_once(tmp_path):
-    config = support.CONFIG + "\n[learners.options]\nsleep_s = 30.0\n"
+    config = support.CONFIG + "\n[learners.options]\nevaluate_sleep_s = 30.0\n"
     path = support.project(tmp_path, config.replace("    ", ""))
     with support.started("up", path, "--run-dir", "run", cwd=tmp_path) as process:
-        support.wait_for_event(tmp_path / "run", "round_began")
+        support.wait_for_event(tmp_path / "run", "round_committed")
         children = support.children(process)
         support.interrupt(process)
         support.wait_for_event(tmp_path / "run", "stopping")
