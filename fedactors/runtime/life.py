@@ -183,6 +183,9 @@ class Life(Belongings):
             _, stubborn = await asyncio.wait(ending, timeout=limit_s)
             for task in stubborn:
                 log.error("task_ignores_cancellation", actor=ref.path, task=task.get_name())
+        for child in list(self.children.values()):
+            if child._kin is not None and child._kin.phase is not Phase.RUNNING:
+                child.stop()  # its restart will never come, and others may be waiting for its answers
         for child in reversed(list(self.children.values())):
             await _stop(child, limit_s)
         await self._finish(self._call_stopped(reason))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, Future
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -219,7 +219,7 @@ class ActorRef(Generic[M_contra]):
             self._fail(error)
             return
         if starting is not None and self._mailbox is held:
-            self._work_on(starting)
+            self._run(starting if isinstance(starting, Coroutine) else _wait_for(starting))
             return
         self._starting = False
         if self._mailbox is held:
@@ -228,13 +228,25 @@ class ActorRef(Generic[M_contra]):
     def _turn(self) -> None:
         work = self._batch()
         if work is not None:
-            self._work_on(work)
+            self._run(work)
 
-    def _work_on(self, work: Awaitable[Any]) -> None:
-        if self._runner is None:
-            self._runner = Runner(self, work)
-        else:
-            self._runner.start(work)
+    def _run(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine as the actor's task."""
+        runner = self._runner
+        if runner is None:
+            self._runner = runner = Runner(self)
+        try:
+            finished = runner.first_step(work)
+        except (Exception, CancelledError) as error:
+            finished = True
+            if self._runner is runner:
+                self._fail(error)
+        seconds = self._queue.read_clock() - runner.begun_s
+        if seconds > SLOW_S:
+            slow_turn(self, seconds)
+        if finished and self._runner is runner:
+            self._handler_s += seconds
+            self._go_on()
 
     def _batch(self) -> CoroutineType[Any, Any, Any] | None:
         """Handle what is queued, up to a bound; the coroutine of the first handler that is one, for the actor's own task."""
@@ -322,3 +334,7 @@ class ActorRef(Generic[M_contra]):
             self._life().fail(error)
         elif asked is None:
             log.info("rejected_unheard", actor=self.path, error=str(error))
+
+
+async def _wait_for(awaitable: Awaitable[None]) -> None:
+    await awaitable

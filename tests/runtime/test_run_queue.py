@@ -128,10 +128,10 @@ async def test_a_task_that_asks_on_and_on_lets_the_event_loop_have_its_turn() ->
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(turning())
-        for _ in range(200_000 // 10):
+        for _ in range(50_000):
             await ref.ask(Get())
         task.cancel()
-        assert turns >= 5
+        assert turns >= 3
 
 
 def test_a_deep_chain_of_asks_does_not_exhaust_the_stack() -> None:
