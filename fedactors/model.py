@@ -32,6 +32,7 @@ Version: TypeAlias = int
 ALIGNMENT_BYTES = 64
 TENSORS_MAX = 100_000
 NAME_CHARS_MAX = 512
+DIMENSIONS_MAX = 32
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     name: np.dtype(getattr(ml_dtypes, name, name))
@@ -103,10 +104,10 @@ class Layout:
         for name, dtype, shape in specs:
             if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS_MAX or name in seen:
                 raise ModelError(f"tensor name {name!r:.80} is empty, longer than {NAME_CHARS_MAX} characters or not unique")
-            if dtype not in DTYPES:
+            if not isinstance(dtype, str) or dtype not in DTYPES:
                 raise ModelError(f"tensor {name!r} has dtype {dtype!r:.40}; allowed are {', '.join(DTYPES)}")
-            if any(not isinstance(extent, int) or extent < 0 for extent in shape):
-                raise ModelError(f"tensor {name!r} has shape {shape!r:.80}; extents are integers >= 0")
+            if len(shape) > DIMENSIONS_MAX or any(not isinstance(extent, int) or extent < 0 for extent in shape):
+                raise ModelError(f"tensor {name!r} has shape {shape!r:.80}; it is at most {DIMENSIONS_MAX} integers >= 0")
             seen.add(name)
             tensor = Tensor(name, dtype, tuple(shape), offset)
             tensors.append(tensor)
@@ -169,7 +170,7 @@ class Layout:
                 return f"tensor {tensor.name!r} is missing; the global model has {tensor}"
             if array.shape != tensor.shape:
                 return f"tensor {tensor.name!r} has shape {list(array.shape)}; the global model has {tensor}"
-            if array.dtype != DTYPES[tensor.dtype]:
+            if array.dtype.newbyteorder("=") != DTYPES[tensor.dtype]:
                 return f"tensor {tensor.name!r} has dtype {array.dtype}; the global model has {tensor}"
         extra = [name for name in weights if name not in self._names]
         return f"tensor {extra[0]!r} is not in the global model" if extra else None
@@ -199,7 +200,8 @@ class Layout:
         else:
             return None
         views = self.views(buffer)
-        return next(t.name for t in self.tensors if is_floating(t.dtype) and not np.isfinite(views[t.name]).all())
+        found = (t.name for t in self.tensors if is_floating(t.dtype) and not np.isfinite(views[t.name]).all())
+        return next(found, None)  # None: what is not finite lies in the padding, which is nobody's value
 
 
 def dtype_name(tensor: str, dtype: np.dtype[Any]) -> str:

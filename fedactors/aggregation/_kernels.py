@@ -45,7 +45,7 @@ class WeightedMean:
         self.factors = 0.0
 
     def add(self, buffer: Buffer, factor: float) -> None:
-        """Fold one buffer; factor is finite and >= 0. The buffer is not kept."""
+        """Fold one buffer, which is not kept; factors are finite and >= 0, and those above 0 within 1e30 of one another."""
         assert buffer.nbytes == self._layout.nbytes, f"a buffer of {buffer.nbytes} bytes for a layout of {self._layout.nbytes}"
         if factor == 0:
             return

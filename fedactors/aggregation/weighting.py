@@ -10,8 +10,8 @@ from typing import ClassVar
 from fedactors.errors import ConfigError, ModelError
 from fedactors.task import TrainReport
 
-FACTOR_MAX = 1e15
-"""The largest factor; what is beyond is a learner's mistake, and would swallow every other update."""
+FACTOR_MIN, FACTOR_MAX = 1e-12, 1e15
+"""Of a metric that is a factor, where it is not 0: beyond is a learner's mistake, and float32 sums would drown or overflow."""
 
 METRIC_PREFIX = "metric:"
 
@@ -32,7 +32,8 @@ class Weighting:
     """What an update's factor is proportional to.
 
     Attributes:
-        by: a `Share`, or "metric:NAME" for a metric that learners report with their training, in [0, FACTOR_MAX].
+        by: a `Share`, or "metric:NAME" for a metric that learners report with their training: 0, or from
+            FACTOR_MIN to FACTOR_MAX.
     """
 
     by: str = Share.EXAMPLES
@@ -71,10 +72,9 @@ def _metric_factor(report: TrainReport, name: str) -> float:
         raise ModelError(
             f"updates are weighted by metric {name!r}, which the learner did not report; its metrics: {reported:.200}"
         )
-    if not 0 <= value <= FACTOR_MAX:
-        raise ModelError(
-            f"updates are weighted by metric {name!r}, which is {value}; a factor is a number from 0 to {FACTOR_MAX:g}"
-        )
+    if value != 0 and not FACTOR_MIN <= value <= FACTOR_MAX:
+        allowed = f"0, or from {FACTOR_MIN:g} to {FACTOR_MAX:g}"
+        raise ModelError(f"updates are weighted by metric {name!r}, which is {value}; a factor is {allowed}")
     return float(value)
 
 

@@ -74,8 +74,9 @@ NAMES_MAX = 5
 class Synchronous(Protocol):
     """A round combines when every cohort member that is still here has answered, or earlier by these options.
 
-    A round begins when it is granted and `min_updates` learners are here, the first when `min_learners` are. A cohort smaller than
-    `min_updates` is filled up from the selection policy. What is not answered when a round combines is cancelled; a late answer is refused.
+    A round begins when it is granted and `min_updates` learners are here, the first when `min_learners` are. A cohort smaller
+    than `min_updates` is filled up from the selection policy. What is not answered when a round combines is cancelled; a late
+    answer is refused.
 
     Attributes:
         round_timeout_s: seconds > 0 after which a round combines with what it has, if that is `min_updates`, or as soon as it is;

@@ -64,9 +64,9 @@ class Referee:
         sound: no rule is broken yet.
     """
 
-    def __init__(self, protocol: Protocol, terms: Terms, learners_needed: int) -> None:
+    def __init__(self, protocol: Protocol, terms: Terms, min_updates: int) -> None:
         self.terms = terms
-        self.learners_needed = learners_needed
+        self.min_updates = min_updates
         self.schedule = protocol.schedule(terms)
         self.now_s = 0.0
         self.here: set[LearnerId] = set()
@@ -280,7 +280,8 @@ class Referee:
             waits = self.combining is not None or self.open_tasks(train=True, round_=self.open_round)
             assert waits, f"round {self.open_round} hangs: nothing is outstanding"
         elif self.grants:
-            assert len(self.here) < self.learners_needed, f"a round is granted, {sorted(self.here)} are here, and none begins"
+            needed = max(self.terms.learners_needed(self.next_round), self.min_updates)
+            assert len(self.here) < needed, f"a round is granted, {sorted(self.here)} are here, and none begins"
         elif self.finishing:
             assert self.open_tasks(train=False), "nothing is outstanding after Finish, but Finished is not said"
 
@@ -297,7 +298,7 @@ def check_scheduler(
 
     Args:
         protocol: with the options to check.
-        min_updates: learners that it needs for a round, where that is more than `Terms.min_learners`.
+        min_updates: learners that it needs for a round, where that is more than `Terms.learners_needed`.
         referee: judges; a protocol that promises more than every protocol does has a subclass of its own.
         examples: federations to play.
         steps: events in each, at most.
@@ -379,7 +380,7 @@ def _machine(
         def begin(self, first_round: int, last_words: on.Finish, **terms: Any) -> None:
             tasks = (f"task-{number}" for number in itertools.count())
             drawn = Terms(seed=1, tasks=tasks, first_round=first_round, version=first_round - 1, **terms)
-            self.play = referee(protocol, drawn, max(drawn.min_learners, min_updates))
+            self.play = referee(protocol, drawn, min_updates)
             self.last_words = last_words
 
         @rule(data=st.data())

@@ -102,6 +102,13 @@ def test_round_waits_for_enough_learners_and_says_so_once():
     assert play.tell(Joined(Candidate("c")))[0] == BeginRound(1, ("a", "b", "c"))
 
 
+def test_later_round_begins_with_whoever_is_here():
+    play = Play(here="ab", min_learners=2)
+    play.round(1, ["t1", "t2"], "ab")
+    play.tell(Departed("b"))
+    assert play.tell(Proceed())[0] == BeginRound(2, ("a",))
+
+
 def test_round_that_needs_more_updates_than_learners_are_here_does_not_begin():
     play = Play(Synchronous(min_updates=2), here="a")
     assert play.begun == [Wait("round 1 needs 2 learners; 1 are here")]

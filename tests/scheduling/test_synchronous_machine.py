@@ -19,8 +19,8 @@ OPTIONS = [
 class InStep(Referee):
     """Adds what a synchronous round promises: it combines exactly when it may."""
 
-    def __init__(self, protocol, terms, learners_needed):
-        super().__init__(protocol, terms, learners_needed)
+    def __init__(self, protocol, terms, min_updates):
+        super().__init__(protocol, terms, min_updates)
         self.options = protocol
         self.cohort = ()
         self.cohorts = {}
