@@ -216,7 +216,7 @@ class Federation:
         Raises:
             FederationFailed: the actors failed too often.
         """
-        watch = self.admin.watch(from_number)
+        watch = self.admin.follow(from_number)
         while True:
             try:
                 event = await self._unless_failed(anext(watch, None))

@@ -36,6 +36,7 @@ from fedactors.actors.messages import (
     NotListening,
     Order,
     Publish,
+    ReturnOver,
     RoundCommitted,
     RoundEnded,
     SchedulerReady,
@@ -107,6 +108,7 @@ class Controller(Actor[ToController]):
         self._drawn: LearnerId | None = None
         self._declined: dict[LearnerId, str] = {}
         self._grant_owed = False
+        self._awaited: set[LearnerId] = set()
         self._worried = False
         self._addresses: tuple[Address, ...] = ()
         self._not_listening: Exception | None = None
@@ -157,8 +159,7 @@ class Controller(Actor[ToController]):
 
     def _resume(self) -> None:
         self._life.paused = False
-        if self._grant_owed:
-            self._grant()
+        self._grant_if_owed()
 
     def _begin_training(self) -> None:
         life = self._life
@@ -171,9 +172,14 @@ class Controller(Actor[ToController]):
         self._grant()
 
     def _grant(self) -> None:
-        self._grant_owed = self._life.paused
-        if not self._life.paused and self._life.phase is Phase.TRAINING:
+        """Let the next round begin, once nothing speaks against it."""
+        self._grant_owed = self._life.paused or bool(self._awaited)
+        if not self._grant_owed and self._life.phase is Phase.TRAINING:
             self._scheduler.tell(GrantRound())
+
+    def _grant_if_owed(self) -> None:
+        if self._grant_owed:
+            self._grant()
 
     def _end(self, why: str) -> None:
         """Let the open round come to its end; at once where none was begun."""
@@ -214,6 +220,7 @@ class Controller(Actor[ToController]):
     def scheduler_ready(self, _: SchedulerReady) -> None:
         """A restarted scheduler goes on where the last commit left the federation."""
         life = self._life
+        self._await_return()
         if life.phase in {Phase.TRAINING, Phase.FINISHING}:
             assert life.layout is not None, "training begins with a model"
             assert life.version is not None, "a model has a version"
@@ -269,6 +276,7 @@ class Controller(Actor[ToController]):
         if (former := self._members.get(learner)) is not None:
             self.learner_departed(LearnerDeparted(learner, "displaced", "it joined anew", former.proxy))
         self._members[learner] = message
+        self._life.here.add(learner)
         self._publish(
             EventKind.LEARNER_JOINED,
             learner=learner,
@@ -278,6 +286,9 @@ class Controller(Actor[ToController]):
         )
         self._scheduler.tell(MemberJoined(message.candidate, message.proxy))
         self._watch_numbers()
+        if learner in self._awaited:
+            self._awaited.discard(learner)
+            self._grant_if_owed()
 
     @handle
     def learner_departed(self, message: LearnerDeparted) -> None:
@@ -285,12 +296,36 @@ class Controller(Actor[ToController]):
         member = self._members.get(message.learner)
         if member is None or member.proxy is not message.proxy:
             return
-        del self._members[message.learner]
-        self._publish(EventKind.LEARNER_DEPARTED, learner=message.learner, how=message.how, why=message.why)
-        self._scheduler.tell(MemberDeparted(message.learner))
-        if self._drawn == message.learner:
+        self._forget(message.learner)
+        self._departed(message.learner, message.how, message.why)
+
+    def _forget(self, learner: LearnerId) -> None:
+        """Give a learner no more tasks; whether it has departed is another question."""
+        del self._members[learner]
+        self._scheduler.tell(MemberDeparted(learner))
+        if self._drawn == learner:
             self._drawn = None
+
+    def _departed(self, learner: LearnerId, how: str, why: str) -> None:
+        self._life.here.discard(learner)
+        self._publish(EventKind.LEARNER_DEPARTED, learner=learner, how=how, why=why)
         self._watch_numbers()
+
+    def _await_return(self) -> None:
+        """The gateway was or is being restarted: rounds wait a while for the learners that were here."""
+        for learner in list(self._members):
+            self._forget(learner)
+        self._awaited = set(self._life.here)
+        if self._awaited:
+            self.after(self._plan.terms.lost_after_s, ReturnOver(), key="return")
+
+    @handle
+    def return_over(self, _: ReturnOver) -> None:
+        """Whoever is not back after a restart is lost; the others go on."""
+        awaited, self._awaited = self._awaited, set()
+        for learner in sorted(awaited):
+            self._departed(learner, "lost", "it did not come back after a restart of the controller's side")
+        self._grant_if_owed()
 
     def _watch_numbers(self) -> None:
         """Draw the learner that gives the initial weights once enough are here; begin to worry where too few are."""
@@ -399,11 +434,9 @@ class Controller(Actor[ToController]):
 
     @handle
     def listening(self, message: Listening) -> None:
-        """The gateway is up; where it was up before, its learners have to come back."""
+        """The gateway is up; where one was up before, its learners come back to this one."""
         self._addresses = message.addresses
-        for member in list(self._members.values()):
-            learner = member.candidate.learner
-            self.learner_departed(LearnerDeparted(learner, "lost", "the gateway was restarted", member.proxy))
+        self._await_return()
         for asker in self._address_askers:
             asker.resolve(message.addresses)
         self._address_askers.clear()

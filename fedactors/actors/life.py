@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedactors.model import Layout, Version
+from fedactors.model import Layout, LearnerId, Version
 from fedactors.record import Event, EventKind
 from fedactors.stop import StopConditions, StopState
 from fedactors.task import Round, TaskId
@@ -46,6 +46,7 @@ class Life:
         layout: of the global model; None until there is one.
         version: the newest committed version; None until there is one.
         next_round: the number of the round after the last committed one.
+        here: learners that take part.
         began_s: when training began, seconds of the runtime's clock.
         paused: no further round is granted.
         stop_reason: why it ends or ended, in words.
@@ -60,6 +61,7 @@ class Life:
     layout: Layout | None = None
     version: Version | None = None
     next_round: Round = 1
+    here: set[LearnerId] = field(default_factory=set)
     began_s: float | None = None
     paused: bool = False
     stop_reason: str | None = None

@@ -147,6 +147,11 @@ class TooFewLearners:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnOver:
+    """Learners that were here before a restart had time to come back: the controller tells itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class LingerOver:
     """Nobody came for the results: the controller tells itself."""
 
@@ -169,6 +174,7 @@ ToController = (
     | TrainingOver
     | DurationOver
     | TooFewLearners
+    | ReturnOver
     | LingerOver
 )
 

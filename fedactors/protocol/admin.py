@@ -2,7 +2,7 @@
 
 client                          controller, by stream.method
 status()                        GET_STATUS   answer_status(stream, status)
-watch(from_number)              WATCH        read_watch(stream), send_event(stream, event) for each event
+watch, follow(from_number)      WATCH        read_watch(stream), send_event(stream, event) for each event
 order(verb, why)                ORDER        read_order(stream), answer_order(stream, done, why)
 ship(layout, buffer)            SHIP         as a push: read_opening, receive_blob, answer_push
 download(version)               DOWNLOAD     read_download(stream), send_blob
@@ -10,6 +10,7 @@ download(version)               DOWNLOAD     read_download(stream), send_blob
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
-from fedactors.errors import EndOfStream, FederationFailed, RemoteProtocolError
+from fedactors.errors import EndOfStream, FederationFailed, RemoteProtocolError, TransportError
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
@@ -31,6 +32,10 @@ from fedactors.transport import FRAME_BYTES_MAX, Channel, Stream
 
 NEWEST = -1
 """The version to download when it is not known."""
+PATIENCE_S = 10.0
+"""How long a follower tries to reach a controller that it has lost."""
+RETRY_S = 0.2
+"""Between two attempts."""
 BODY_BYTES_MAX = FRAME_BYTES_MAX - 1024
 """Of a status or an event: a round of thousands of learners is one event."""
 
@@ -91,6 +96,21 @@ class AdminClient:
             return
         finally:
             stream.cut("nobody watches any more")
+
+    async def follow(self, from_number: int = 0, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Event]:
+        """As `watch`, and comes back after a lost connection, where it was, for as long as `patience_s` in a row."""
+        number, loop = from_number, asyncio.get_running_loop()
+        heard_s = loop.time()
+        while True:
+            try:
+                async for event in self.watch(number):
+                    yield event
+                    number, heard_s = event.number + 1, loop.time()
+                return
+            except TransportError:
+                if loop.time() - heard_s > patience_s:
+                    raise
+                await asyncio.sleep(RETRY_S)
 
     async def order(self, verb: Verb, why: str = "") -> None:
         """Order something.
