@@ -45,12 +45,17 @@ class SlowCount(Request[int]):
 
 
 @dataclass(frozen=True, slots=True)
-class Ball:
-    """Goes to and fro until `left` is 0."""
+class Serve:
+    """Begin a match with that player."""
 
-    back: ActorRef[Ball]
-    left: int
+    to: ActorRef[Ball]
+    strokes: int
     over: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Ball:
+    """Goes to and fro."""
 
 
 class Counter(Actor[Note | Count | SlowCount]):
@@ -75,18 +80,25 @@ class Counter(Actor[Note | Count | SlowCount]):
         return self.count
 
 
-class Player(Actor[Ball]):
-    """Plays the ball back."""
+class Player(Actor[Serve | Ball]):
+    """Plays the ball back until the match is over."""
+
+    @handle
+    def serve(self, message: Serve) -> None:
+        """Get ready."""
+        self._to, self._left, self._over = message.to, message.strokes, message.over
 
     @handle
     def ball(self, message: Ball) -> None:
         """Play."""
-        if message.left:
-            message.back.tell(Ball(self.ref, message.left - 1, message.over))
+        self._left -= 1
+        if self._left:
+            self._to.tell(BALL)
         else:
-            message.over.set()
+            self._over.set()
 
 
+BALL = Ball()
 NOTE = Note(1)
 
 
@@ -124,8 +136,10 @@ async def ping_pong(number: int) -> float:
     async with ActorSystem() as system:
         left, right = system.spawn(Player), system.spawn(Player)
         over = asyncio.Event()
+        left.tell(Serve(right, number // 2, over))
+        right.tell(Serve(left, number // 2, over))
         begun = time.process_time()
-        left.tell(Ball(right, number, over))
+        left.tell(BALL)
         await over.wait()
         return rate(number, begun)
 

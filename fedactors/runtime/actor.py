@@ -71,28 +71,28 @@ class Actor(Generic[M]):
         restart: Restart = Restart.PERMANENT,
     ) -> ActorRef[N]:
         """A child; see `ActorSystem.spawn`."""
-        return self.ref._life().spawn(factory, name, capacity, restart)
+        return self.ref._get_life().spawn(factory, name, capacity, restart)
 
     def watch(self, ref: ActorRef[Any]) -> None:
         """Be told `Terminated` once that actor has stopped, at once if it has already. Watching twice is watching once."""
-        self.ref._life().watch(ref)
+        self.ref._get_life().watch(ref)
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Do not be told, not even of what has happened but is not handled yet."""
-        self.ref._life().unwatch(ref)
+        self.ref._get_life().unwatch(ref)
 
     def after(self, delay_s: float, message: M, *, key: Hashable | None = None) -> None:
         """Tell myself that message once, in delay_s seconds. A timer with the same key is replaced."""
-        self.ref._life().set_timer(message, key, delay_s, None)
+        self.ref._get_life().set_timer(message, key, delay_s, None)
 
     def every(self, interval_s: float, message: M, *, key: Hashable | None = None) -> None:
         """Tell myself that message every interval_s seconds; a beat is skipped while the one before is still in the mailbox."""
         assert interval_s > 0, f"every({interval_s!r}): the interval is in seconds, > 0"
-        self.ref._life().set_timer(message, key, interval_s, interval_s)
+        self.ref._get_life().set_timer(message, key, interval_s, interval_s)
 
     def cancel(self, key: Hashable) -> None:
         """Nothing comes of that timer any more, even if it has run out; there need not be one."""
-        self.ref._life().cancel_timer(key)
+        self.ref._get_life().cancel_timer(key)
 
     def run(
         self, coroutine: Coroutine[Any, Any, T], then: Callable[[Outcome[T]], M] | None = None, *, name: str | None = None
@@ -106,7 +106,7 @@ class Actor(Generic[M]):
                 ends without a word.
             name: of the task.
         """
-        return self.ref._life().run(coroutine, then, name)
+        return self.ref._get_life().run(coroutine, then, name)
 
     def reply_later(self) -> Deferred[Any]:
         """In a handler of a request: take the answer out of the handler's hands, which may return anything then."""

@@ -54,7 +54,7 @@ class Belongings:
         for tick in self.timers.values():
             tick.cancel()
         for target in self.watching:
-            target._life().watchers.pop(self.ref, None)
+            target._get_life().watchers.pop(self.ref, None)
         for reply in list(self.deferred):
             refuse(reply, "has ended")
         tasks = list(self.tasks)
@@ -72,13 +72,13 @@ class Belongings:
         if isinstance(target._mailbox, Grave):
             self.ref._post(Terminated(target, target._mailbox.reason))
         else:
-            target._life().watchers[self.ref] = None
+            target._get_life().watchers[self.ref] = None
             self.watching[target] = None
 
     def unwatch(self, target: ActorRef[Any]) -> None:
         """See `Actor.unwatch`."""
         if target in self.watching:
-            del self.watching[target], target._life().watchers[self.ref]
+            del self.watching[target], target._get_life().watchers[self.ref]
         mailbox = self.ref._mailbox or deque()
         for entry in [entry for entry in mailbox if isinstance(entry, Terminated) and entry.ref is target]:
             mailbox.remove(entry)

@@ -95,7 +95,7 @@ def _pass_on(_: Actor[Any], signal: Stop) -> Stop:
 
 
 def _tick(actor: Actor[Any], tick: Tick) -> Any:
-    return actor.ref._handlers[tick.message.__class__](actor, tick.message) if actor.ref._life().begin_tick(tick) else None
+    return actor.ref._handlers[tick.message.__class__](actor, tick.message) if actor.ref._get_life().begin_tick(tick) else None
 
 
 def _finish(actor: Actor[Any], finished: Finished) -> Any:

@@ -102,7 +102,7 @@ class Life(Belongings):
     def _ask_supervisor(self, error: BaseException | None) -> None:
         parent = self.ref._parent
         if parent is not None:
-            parent._life().supervise(self.ref, error)
+            parent._get_life().supervise(self.ref, error)
         elif error is not None:
             self.terminate(error)
 
@@ -184,7 +184,7 @@ class Life(Belongings):
             for task in stubborn:
                 log.error("task_ignores_cancellation", actor=ref.path, task=task.get_name())
         for child in list(self.children.values()):
-            if child._kin is not None and child._kin.phase is not Phase.RUNNING:
+            if child._life is not None and child._life.phase is not Phase.RUNNING:
                 child.stop()  # its restart will never come, and others may be waiting for its answers
         for child in reversed(list(self.children.values())):
             await _stop(child, limit_s)
@@ -230,9 +230,9 @@ class Life(Belongings):
                 if sender is not entry:
                     sender.set_result(None)
         if ref._parent is not None:
-            ref._parent._life().children.pop(ref._name, None)
+            ref._parent._get_life().children.pop(ref._name, None)
         for watcher in self.watchers:
-            watcher._life().watching.pop(ref, None)
+            watcher._get_life().watching.pop(ref, None)
             watcher._post(Terminated(ref, self._reason))
         self.watchers.clear()
         if self._over is not None:
@@ -286,10 +286,10 @@ class Life(Belongings):
             system._note_failure(child, error, decision)
         match decision.action:
             case Action.STOP:
-                child._life().terminate(error)
+                child._get_life().terminate(error)
             case Action.ESCALATE:
                 error = error or ActorError(f"{child.path} has stopped itself too often")
-                child._life().terminate(error)
+                child._get_life().terminate(error)
                 self._escalate(error)
             case Action.RESTART:
                 assert actor is not None
@@ -297,7 +297,7 @@ class Life(Belongings):
 
     def _history_of(self, child: ActorRef[Any], strategy: Strategy) -> History:
         if strategy is Strategy.ONE_FOR_ONE:
-            life = child._life()
+            life = child._get_life()
             life.history = life.history or History()
             return life.history
         self._group_history = self._group_history or History()
@@ -325,7 +325,7 @@ class Life(Belongings):
 
 async def _restart(group: list[ActorRef[Any]], delay_s: float, error: BaseException | None) -> None:
     for ref in reversed(group):
-        life = ref._life()
+        life = ref._get_life()
         if ref._restart is Restart.TEMPORARY:
             life.terminate(error)
         else:
@@ -334,7 +334,7 @@ async def _restart(group: list[ActorRef[Any]], delay_s: float, error: BaseExcept
     if delay_s:
         await asyncio.sleep(delay_s)
     for ref in group:
-        if not ref._life().begin():
+        if not ref._get_life().begin():
             break  # its failure has begun another restart of those that are left
 
 

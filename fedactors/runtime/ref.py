@@ -46,7 +46,7 @@ class ActorRef(Generic[M_contra]):
         "_factory",
         "_handler_s",
         "_handlers",
-        "_kin",
+        "_life",
         "_mailbox",
         "_messages",
         "_name",
@@ -80,7 +80,7 @@ class ActorRef(Generic[M_contra]):
         self._actor: Actor[Any] | None = None
         self._handlers: HandlerTable
         self._runner: Runner | None = None
-        self._kin: Life | None = None
+        self._life: Life | None = None
         self._asked: Reply[Any] | None = None  # the ask at hand, while its answer is the handler's to give
         self._waiting: deque[tuple[Future[Any], Any]] | None = None  # senders that wait for room in a bounded mailbox
         self._recent: list[type | None] | None = None
@@ -96,7 +96,20 @@ class ActorRef(Generic[M_contra]):
         Raises:
             MailboxFull: the mailbox is bounded and has no room.
         """
-        self._post(message)
+        mailbox = self._mailbox
+        if mailbox is not None:
+            mailbox.append(message)
+            return
+        self._mailbox = deque((message,))
+        queue = self._queue
+        if not queue.awake:
+            queue.rouse()
+        self._woken_s = queue.now
+        queue.ready.append(self)
+
+    def _post(self, entry: Any) -> None:
+        """Put an entry into the mailbox, whatever its bound."""
+        ActorRef.tell(self, entry)
 
     async def send(self, message: M_contra) -> None:
         """Send a message, waiting for room where the mailbox is bounded. Cancelled, it has not been sent."""
@@ -125,19 +138,6 @@ class ActorRef(Generic[M_contra]):
         else:
             self._post(reply)
 
-    def _post(self, entry: Any) -> None:
-        """Put an entry into the mailbox, whatever its bound."""
-        mailbox = self._mailbox
-        if mailbox is not None:
-            mailbox.append(entry)
-            return
-        self._mailbox = deque((entry,))
-        queue = self._queue
-        if not queue.awake:
-            queue.rouse()
-        self._woken_s = queue.now
-        queue.ready.append(self)
-
     def _signal(self, signal: Stop) -> None:
         """Put a signal before everything that is queued."""
         if self._mailbox is None:
@@ -152,11 +152,11 @@ class ActorRef(Generic[M_contra]):
 
         What is left then is dead letters, and asks fail with ActorStopped.
         """
-        life = self._kin
+        life = self._life
         if life is not None and life.phase is not Phase.RUNNING:
             life.terminate(None)
         elif self._mailbox is None:
-            self._life().terminate(None, at_once=True)
+            self._get_life().terminate(None, at_once=True)
         elif drain:
             self._mailbox.append(Stop(own=False))
         else:
@@ -165,12 +165,12 @@ class ActorRef(Generic[M_contra]):
     def kill(self) -> None:
         """Stop the actor for good, now: a suspended handler is cancelled, and so are those of its children."""
         if self.alive:
-            self._life().kill()
+            self._get_life().kill()
 
     async def join(self) -> None:
         """Wait until the actor has stopped and `stopped()` is done."""
         if self.alive:
-            await self._life().wait_over()
+            await self._get_life().wait_over()
 
     @property
     def alive(self) -> bool:
@@ -190,17 +190,17 @@ class ActorRef(Generic[M_contra]):
 
     def statistics(self) -> ActorStatistics:
         """What it has done so far."""
-        restarts = self._kin.restarts if self._kin is not None else 0
+        restarts = self._life.restarts if self._life is not None else 0
         return ActorStatistics(self.path, self._messages, len(self._mailbox or ()), self._wait_s, self._handler_s, restarts)
 
     def __repr__(self) -> str:
         return f"<ActorRef {self.path}{'' if self.alive else ' (stopped)'}>"
 
-    def _life(self) -> Life:
+    def _get_life(self) -> Life:
         """All that an actor without children, timers, watchers and failures does without."""
-        if self._kin is None:
-            self._kin = Life(self)
-        return self._kin
+        if self._life is None:
+            self._life = Life(self)
+        return self._life
 
     # ----------------------------------------------------------------------------------------------------------------- running
 
@@ -273,7 +273,7 @@ class ActorRef(Generic[M_contra]):
                         break
                     if kind is Stop:
                         self._messages = number
-                        self._life().obey(message)
+                        self._get_life().obey(message)
                         break
         except (Exception, CancelledError) as error:
             self._messages = number
@@ -320,7 +320,7 @@ class ActorRef(Generic[M_contra]):
     def _defer(self) -> Deferred[Any]:
         asked, self._asked = self._asked, None
         if asked is not None:
-            self._life().defer(asked)
+            self._get_life().defer(asked)
         return Deferred(asked)
 
     def _fail(self, error: BaseException) -> None:
@@ -331,7 +331,7 @@ class ActorRef(Generic[M_contra]):
         if asked is not None and not asked.done():
             asked.set_exception(error)
         if self._starting or not isinstance(error, Rejected):
-            self._life().fail(error)
+            self._get_life().fail(error)
         elif asked is None:
             log.info("rejected_unheard", actor=self.path, error=str(error))
 

@@ -105,18 +105,17 @@ class RunQueue:
 
     def _run(self) -> None:
         """One slice."""
-        ready, shuffle, inline, turns = self.ready, self._shuffle, self._inline_max, TURNS_MAX
+        ready, shuffle, inline = self.ready, self._shuffle, self._inline_max
         self.now = begun = self.stopwatch()
         self._note_lag(begun - self._asked_s)
         self.slice_end_s = end = begun + SLICE_S
         try:
-            while ready and turns:
-                turns -= 1
+            for _ in range(TURNS_MAX):
                 self.inline = inline
                 if shuffle is not None:
                     ready.rotate(shuffle.randrange(len(ready)))
                 ready.popleft()._turn()
-                if self.now > end:
+                if not ready or self.now > end:
                     break
         finally:
             self.slice_end_s = float("-inf")

@@ -26,7 +26,8 @@ M = TypeVar("M")
 
 
 class ActorSystem:
-    """Actors on the running event loop; an async context manager. Leaving it stops them all, the last spawned first.
+    """Actors on the running event loop; an async context manager. Leaving it stops them all, the last spawned first; when that is
+    cancelled, all handlers are.
 
     Not safe to use from other threads.
 
@@ -88,7 +89,7 @@ class ActorSystem:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         top = self._root
-        top._life().terminate(None)
+        top._get_life().terminate(None)
         try:
             async with asyncio.timeout(self.stop_timeout_s):
                 await top.join()
@@ -96,6 +97,9 @@ class ActorSystem:
             log.warning("system_killed", system=self.name, after_s=self.stop_timeout_s)
             top.kill()
             await top.join()
+        except asyncio.CancelledError:
+            top.kill()
+            raise
 
     def spawn(
         self,
@@ -114,7 +118,7 @@ class ActorSystem:
             capacity: of its mailbox, in messages; None: not bounded.
             restart: when its supervisor restarts it.
         """
-        return self._root._life().spawn(factory, name, capacity, restart)
+        return self._root._get_life().spawn(factory, name, capacity, restart)
 
     async def wait_failed(self) -> BaseException:
         """Wait until an actor at the top has failed more often than supervision allows; its last exception."""
@@ -135,7 +139,7 @@ class ActorSystem:
         """The supervision tree, to print."""
         lines = [self.name]
         for ref, depth in self._walk():
-            life, actor = ref._kin, ref._actor
+            life, actor = ref._life, ref._actor
             phase = "" if life is None else f" {life.phase.name.lower()}, {life.restarts} restarts"
             name = type(actor).__name__ if actor is not None else "-"
             lines.append(f"{'  ' * depth}{ref.name} ({name}, {ref._restart.value},{phase} {len(ref._mailbox or ())} queued)")
@@ -154,8 +158,8 @@ class ActorSystem:
             ref, depth = stack.pop()
             if depth:
                 yield ref, depth
-            if ref._kin is not None:
-                stack.extend((child, depth + 1) for child in reversed(ref._kin.children.values()))
+            if ref._life is not None:
+                stack.extend((child, depth + 1) for child in reversed(ref._life.children.values()))
 
     def _next_name(self) -> int:
         return next(self._names)
@@ -176,14 +180,20 @@ class ActorSystem:
 
     def _bury(self, message: Any, ref: ActorRef[Any], why: str) -> None:
         self._dead_letters.note(message, ref, why, self.clock.now())
-        if self.on_dead_letter is not None:
-            self.on_dead_letter(DeadLetter(message, ref, why))
+        self._call_back(self.on_dead_letter, DeadLetter(message, ref, why))
 
     def _note_failure(self, ref: ActorRef[Any], error: BaseException, decision: Decision) -> None:
         self._failures += 1
         note_failure(ref, error, decision)
-        if self.on_failure is not None:
-            self.on_failure(ref.path, error, decision)
+        self._call_back(self.on_failure, ref.path, error, decision)
+
+    def _call_back(self, callback: Callable[..., object] | None, *arguments: Any) -> None:
+        """A callback that fails must not harm what it looks at."""
+        try:
+            if callback is not None:
+                callback(*arguments)
+        except Exception as error:
+            log.error("callback_failed", system=self.name, error=repr(error), exc_info=error)
 
     def _give_up(self, error: BaseException) -> None:
         log.error("system_failed", system=self.name, error=repr(error))

@@ -400,3 +400,35 @@ async def test_watches_end_with_the_instance() -> None:
         target.stop()
         await asyncio.sleep(1)
         assert (told, watcher.statistics().restarts) == ([], 1)
+
+
+async def test_a_callback_that_fails_harms_nobody(logs: list[Any]) -> None:
+    def bad(*_: Any) -> None:
+        raise ValueError("in the callback")
+
+    async with ActorSystem(supervision=Supervision(backoff=Backoff(initial_s=0.0))) as system:
+        system.on_dead_letter = system.on_failure = bad
+        ref = system.spawn(Worker)
+        ref.tell(Fail())
+        assert await ref.ask(Work(1)) == 1
+        ref.stop()
+        await ref.join()
+        ref.tell(Fail())
+    assert [entry["event"] for entry in logs if "callback" in entry["event"]] == ["callback_failed"] * 2
+
+
+async def test_leaving_a_system_may_be_cancelled_and_then_its_handlers_are() -> None:
+    done: list[Any] = []
+
+    async def leaving() -> None:
+        async with ActorSystem(stop_timeout_s=100.0) as system:
+            system.spawn(lambda: Worker(done)).tell(Work(1, seconds=50.0))
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(leaving())
+    await asyncio.sleep(2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(1)
+    assert (done, now()) == (["cancelled", "stopped"], 3.0)
