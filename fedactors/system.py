@@ -91,7 +91,8 @@ class Federation:
             exits.push_async_callback(blueprint.storage.close)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             life = Life(configuration.stop_conditions(self.config))
-            self._controller = self._system.spawn(partial(Controller, blueprint, life), name="controller", restart=Restart.TRANSIENT)
+            controller = partial(Controller, blueprint, life)
+            self._controller = self._system.spawn(controller, name="controller", restart=Restart.TRANSIENT)
             self._system.on_failure = self._actor_failed
             listening = await self._controller.ask(GetAddresses())
             self.addresses = tuple(address for address in listening if address != self._inside)

@@ -61,6 +61,8 @@ from fedactors.transport import Address
 log = get_logger("fedactors.controller")
 
 EVENTS_PER_ANSWER_MAX = 1_000
+SETBACKS_MAX = 3
+"""Restarts of the scheduler without a commit between them, after which the federation gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Controller(Actor[ToController]):
     behind it: a new scheduler begins the open round again, and a new gateway has the learners come back to it.
     """
 
-    supervision: ClassVar[Supervision] = Supervision(strategy=Strategy.REST_FOR_ONE)
+    supervision: ClassVar[Supervision] = Supervision(strategy=Strategy.REST_FOR_ONE, max_restarts=2 * SETBACKS_MAX)
 
     def __init__(self, blueprint: Blueprint, life: Life) -> None:
         self._plan = blueprint
@@ -221,6 +223,10 @@ class Controller(Actor[ToController]):
         """A restarted scheduler goes on where the last commit left the federation."""
         life = self._life
         self._await_return()
+        if life.phase is not Phase.WAITING:
+            life.setbacks += 1
+        if life.setbacks > SETBACKS_MAX:
+            self._done(f"round {life.next_round} failed {life.setbacks} times in a row: {life.trouble}", failed=True)
         if life.phase in {Phase.TRAINING, Phase.FINISHING}:
             assert life.layout is not None, "training begins with a model"
             assert life.version is not None, "a model has a version"
@@ -243,7 +249,7 @@ class Controller(Actor[ToController]):
     def round_committed(self, message: RoundCommitted) -> None:
         """A new version; the next round may overlap the evaluation of this one unless a stop condition waits for it."""
         life = self._life
-        life.version, life.next_round = message.version, message.round + 1
+        life.version, life.next_round, life.setbacks = message.version, message.round + 1, 0
         self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version)
         if (why := life.stop.after_commit(message.round)) is not None:
             self._end(why)
@@ -375,6 +381,8 @@ class Controller(Actor[ToController]):
     @handle
     def publish(self, message: Publish) -> None:
         """News of another actor."""
+        if message.kind is EventKind.ACTOR_FAILED:
+            self._life.trouble = message.body["why"]
         self._publish(message.kind, **message.body)
 
     def _publish(self, kind: EventKind, **body: Any) -> None:

@@ -48,6 +48,8 @@ class Life:
         next_round: the number of the round after the last committed one.
         here: learners that take part.
         began_s: when training began, seconds of the runtime's clock.
+        setbacks: how often an actor's failure has undone the open round since the last commit.
+        trouble: the last such failure, in words.
         paused: no further round is granted.
         stop_reason: why it ends or ended, in words.
         failed: it ended because it could not go on.
@@ -63,6 +65,8 @@ class Life:
     next_round: Round = 1
     here: set[LearnerId] = field(default_factory=set)
     began_s: float | None = None
+    setbacks: int = 0
+    trouble: str = ""
     paused: bool = False
     stop_reason: str | None = None
     failed: bool = False

@@ -109,8 +109,8 @@ async def test_an_actor_that_fails_for_ever_ends_the_run_with_one_line(monkeypat
         raise RuntimeError("a bug that stays")
 
     monkeypatch.setattr(SynchronousSchedule, "handle", fails)
-    with pytest.raises(FederationFailed, match="a bug that stays"):
-        async with asyncio.timeout(60), Federation(CONFIG) as federation:
-            for _ in range(3):
-                federation.add_learner(Steady)
+    async with asyncio.timeout(60), Federation(CONFIG) as federation:
+        for _ in range(3):
+            federation.add_learner(Steady)
+        with pytest.raises(FederationFailed, match=r"round 1 failed 4 times in a row: RuntimeError\('a bug that stays'\)"):
             await federation.run()

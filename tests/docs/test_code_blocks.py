@@ -1,7 +1,6 @@
 """Every code block of the documentation is true: Python and the command lines run, configurations are read.
 
-A document's blocks run in order in one directory of their own. A Python block that has a class and no `asyncio.run` is what the text
-says it is saved as; the lines that set up an environment are run by `nox -s quickstart` and by CI, to the letter.
+The lines that set up an environment are run by `nox -s quickstart` and by CI, to the letter.
 """
 
 from __future__ import annotations
