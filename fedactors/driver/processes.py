@@ -39,7 +39,7 @@ class Child:
     def last_line(self) -> str:
         """The last line that it printed: as a rule, why it ended."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+        return next((line.strip().removeprefix("error: ") for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 class Processes:
@@ -102,9 +102,12 @@ class Processes:
         finally:
             for task in running:
                 task.cancel()
-        gone = [child for child in self._children if child.process.returncode is not None]
-        told = "; ".join(f"{child.name}: {child.last_line()}" for child in gone)
-        return LearnerFailed(f"{len(running)} of at least {needed()} learner processes are left: {told}")
+        reasons: dict[str, list[str]] = {}
+        for child in self._children:
+            if child.process.returncode is not None:
+                reasons.setdefault(child.last_line(), []).append(child.name)
+        told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+        return LearnerFailed(f"{len(running)} of at least {needed()} learner processes are left; {told}")
 
     async def _end(self, child: Child) -> None:
         """Give a process that was told goodbye time to end, then ask it to, then make it."""

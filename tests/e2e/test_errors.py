@@ -62,6 +62,18 @@ def test_a_learner_that_cannot_be_made(tmp_path, where):
 
 
 @pytest.mark.parametrize("where", [[], ["--in-process"]])
+def test_a_learner_that_needs_an_extra_which_is_not_installed(tmp_path, monkeypatch, where):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path = support.project(tmp_path, learner="from fedactors.learner.torch import TorchLearner as Steady")
+    done = support.fedactors("up", path, *where, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "pip install 'fedactors[torch]'" in line
+
+
+@pytest.mark.parametrize("where", [[], ["--in-process"]])
 def test_learners_that_raise_while_they_train(tmp_path, where):
     fails(tmp_path, *where, config=options(raise_when="train"), code=1, says=["the disk with the data is gone", "learner.py"])
 
