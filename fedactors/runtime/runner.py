@@ -12,16 +12,15 @@ from asyncio.tasks import _enter_task, _leave_task, current_task
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from fedactors.errors import ActorError
+from fedactors.log import get_logger
 from fedactors.runtime.reply import Promise, Reply, promise
 from fedactors.runtime.runqueue import PARKED_MAX
 
 if TYPE_CHECKING:
     from fedactors.runtime.ref import ActorRef
 
-log = structlog.get_logger("fedactors.runtime")
+log = get_logger("fedactors.runtime")
 
 
 class Runner:
