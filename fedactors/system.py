@@ -110,14 +110,14 @@ class Federation:
     def _blueprint(self, compute: Compute) -> Blueprint:
         config = self.config
         transports = {scheme: configuration.build_transport(scheme) for scheme in ("memory", "grpc")}
-        rule = configuration.build_rule(config)
+        rule, weighting = configuration.build_rule(config), Weighting(config.aggregation.weighting)
         return Blueprint(
             name=config.name,
             places=[Place(transports[a.scheme], a) for a in (self._inside, *map(Address.parse, self._listen_at))],
             storage=configuration.build_storage(config),
             aggregation=AggregationPlan(
                 rule=Ordered(rule) if config.aggregation.deterministic else rule,
-                weighting=Weighting(config.aggregation.weighting),
+                weighting=weighting,
                 uploads_max=config.limits.uploads_max,
             ),
             training=self._training_plan(),
@@ -127,7 +127,7 @@ class Federation:
                 lost_after_s=config.liveness.lost_after_s,
                 learners_max=config.limits.learners_max,
             ),
-            uploads=UploadPolicy(config.limits.model_bytes_max, config.aggregation.refuse_not_finite),
+            uploads=UploadPolicy(config.limits.model_bytes_max, weighting, config.aggregation.refuse_not_finite),
             compute=compute,
             join_timeout_s=config.learners.join_timeout_s,
         )

@@ -64,7 +64,6 @@ class Aggregator(Actor[ToAggregator]):
         self._model: GlobalModel | None = None
         self._fold: Fold | None = None
         self._offers: dict[TaskId, Offer] = {}
-        self._failures: list[str] = []
         self._pool = BufferPool(plan.buffers_kept)
         self._held: list[Buffer] = []
         self._lent = 0
@@ -130,14 +129,9 @@ class Aggregator(Actor[ToAggregator]):
 
     @handle
     async def fold(self, message: FoldUpdate) -> None:
-        """Fold an offered update; one that cannot be weighted makes the round fail, not the actor."""
-        offer = self._offers.pop(message.task)
-        try:
-            factor = self._plan.weighting.factor(offer.report)
-        except ModelError as error:
-            self._failures.append(f"{offer.learner}: {error}")
-            return
-        fold = self._folding()
+        """Fold an offered update."""
+        offer, fold = self._offers.pop(message.task), self._folding()
+        factor = self._plan.weighting.factor(offer.report)
         contribution = Contribution(offer.learner, offer.buffer, factor, message.staleness)
         await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
         if self._plan.rule.keeps_updates:
@@ -155,13 +149,9 @@ class Aggregator(Actor[ToAggregator]):
     @handle
     async def combine(self, message: CombineRound) -> None:
         """Commit a version and have it kept before anybody hears of it."""
-        current, fold, failures = self._model, self._folding(), self._failures
+        current, fold = self._model, self._folding()
         assert current is not None
-        self._failures = []
         try:
-            if failures:
-                fold.abandon()
-                raise ModelError("; ".join(failures))
             buffer = await self._compute.run(2 * current.buffer.nbytes, fold.commit, current)
         except ModelError as error:
             self._release()
@@ -176,7 +166,6 @@ class Aggregator(Actor[ToAggregator]):
     @handle
     def drop_round(self, _: DropRound) -> None:
         """Forget what was folded since the last version."""
-        self._failures = []
         self._folding().abandon()
         self._release()
 

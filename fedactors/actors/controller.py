@@ -177,7 +177,7 @@ class Controller(Actor[ToController]):
         """Let the next round begin, once nothing speaks against it."""
         self._grant_owed = self._life.paused or bool(self._awaited)
         if not self._grant_owed and self._life.phase is Phase.TRAINING:
-            self._scheduler.tell(GrantRound())
+            self._scheduler.tell(GrantRound(last=self._life.next_round == self._life.conditions.rounds))
 
     def _grant_if_owed(self) -> None:
         if self._grant_owed:

@@ -38,6 +38,7 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
+from fedactors.aggregation import Weighting
 from fedactors.errors import ActorError, ModelError, ProtocolError, StreamClosed, TransportError, UpdateRefused
 from fedactors.log import get_logger
 from fedactors.model import Buffer, Layout
@@ -58,7 +59,7 @@ from fedactors.protocol import (
 )
 from fedactors.runtime import Actor, ActorRef, Deferred, Outcome, handle
 from fedactors.selection.base import Candidate
-from fedactors.task import Refusal, TaskId, TaskKind
+from fedactors.task import Refusal, TaskId, TaskKind, TrainReport
 from fedactors.transport import Stream
 
 log = get_logger("fedactors.learner_proxy")
@@ -83,10 +84,12 @@ class UploadPolicy:
 
     Attributes:
         model_bytes_max: a larger model is refused before any memory is taken for it.
+        weighting: an update whose report it cannot weigh is refused.
         refuse_not_finite: refuse weights with NaN or an infinity.
     """
 
     model_bytes_max: int
+    weighting: Weighting
     refuse_not_finite: bool = True
 
 
@@ -314,12 +317,20 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise UpdateRefused(
                 Refusal.UNKNOWN_TASK, f"{self._learner} has no open task {opening.task!r:.80} that weights answer"
             )
-        if (problem := opening.report.problem()) is not None:
+        if (problem := self._problem(opening.report)) is not None:
             raise UpdateRefused(Refusal.BAD_REPORT, problem)
         layout = open_task.layout or self._declared(opening)
         if opening.layout_digest != layout.digest or opening.total_bytes != layout.nbytes:
             raise UpdateRefused(Refusal.LAYOUT, "names, shapes or dtypes differ from the global model's")
         return open_task, layout
+
+    def _problem(self, report: TrainReport) -> str | None:
+        if (problem := report.problem()) is None:
+            try:
+                self._policy.weighting.factor(report)
+            except ModelError as error:
+                problem = str(error)
+        return problem
 
     def _declared(self, opening: PushOpening) -> Layout:
         try:

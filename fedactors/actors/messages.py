@@ -207,7 +207,9 @@ class MemberDeparted:
 
 @dataclass(frozen=True, slots=True)
 class GrantRound:
-    """The next round may begin."""
+    """The next round may begin; `last`: no other will follow it."""
+
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,9 +146,9 @@ class Scheduler(Actor[ToScheduler]):
             self._happened(on.Departed(message.learner))
 
     @handle
-    def grant(self, _: GrantRound) -> None:
+    def grant(self, message: GrantRound) -> None:
         """The next round may begin."""
-        self._happened(on.Proceed())
+        self._happened(on.Proceed(message.last))
 
     @handle
     def finish(self, message: FinishUp) -> None:

@@ -162,11 +162,11 @@ class EvaluateTable(OpenTable):
 
     Attributes:
         every: evaluate the result of every k-th round, and of the last; 0: never.
-        timeout_s: how long an evaluation is waited for; without it, as long as its learner is here.
+        timeout_s: how long an evaluation is waited for.
     """
 
     every: Annotated[int, Field(ge=0)] = 1
-    timeout_s: Positive | None = None
+    timeout_s: Positive = 3600.0
 
 
 class MetricTable(Table):

@@ -1,14 +1,39 @@
-"""The testing kit, public: virtual time, probes, checks of messages.
+"""The testing kit, public: virtual time, probes, scripted learners, and what every plug-in owes its federation.
 
-    clock.py       an event loop in virtual time
-    probe.py       an actor that keeps what it is sent
-    immutable.py   every message must be immutable
+    clock            an event loop in virtual time
+    probe            an actor that keeps what it is sent
+    immutable        every message must be immutable
+    learners         learners that do as they are told
+    conformance_*    one check for each kind of plug-in: rule, scheduler, selection, store, transport, learner
 
 Seeded schedules are the system's own: `ActorSystem(seed=7, shuffle=True)` gives a random one of the ready actors the next turn.
 """
 
 from fedactors.testing.clock import Deadlock, VirtualClock, VirtualLoop, run_virtual
+from fedactors.testing.conformance_learner import check_learner
+from fedactors.testing.conformance_rule import check_rule
+from fedactors.testing.conformance_scheduler import Referee, check_scheduler
+from fedactors.testing.conformance_selection import check_selection
+from fedactors.testing.conformance_store import check_store
+from fedactors.testing.conformance_transport import check_transport
 from fedactors.testing.immutable import find_mutable, immutable_check
+from fedactors.testing.learners import ScriptedLearner
 from fedactors.testing.probe import Probe
 
-__all__ = ["Deadlock", "Probe", "VirtualClock", "VirtualLoop", "find_mutable", "immutable_check", "run_virtual"]
+__all__ = [
+    "Deadlock",
+    "Probe",
+    "Referee",
+    "ScriptedLearner",
+    "VirtualClock",
+    "VirtualLoop",
+    "check_learner",
+    "check_rule",
+    "check_scheduler",
+    "check_selection",
+    "check_store",
+    "check_transport",
+    "find_mutable",
+    "immutable_check",
+    "run_virtual",
+]
