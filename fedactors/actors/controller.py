@@ -432,12 +432,13 @@ class Controller(Actor[ToController]):
     @handle
     def addresses(self, _: GetAddresses) -> tuple[Address, ...] | Deferred[tuple[Address, ...]]:
         """Where the gateway listens."""
-        if self._not_listening is not None:
-            raise Rejected(str(self._not_listening))
         if self._addresses:
             return self._addresses
         deferred: Deferred[tuple[Address, ...]] = self.reply_later()
-        self._address_askers.append(deferred)
+        if self._not_listening is not None:
+            deferred.reject(self._not_listening)  # the asker's trouble; raised here it would be a failure of this actor
+        else:
+            self._address_askers.append(deferred)
         return deferred
 
     @handle

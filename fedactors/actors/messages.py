@@ -57,7 +57,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class GetAddresses(Request[tuple[Address, ...]]):
-    """Where learners can connect; answered when the gateway listens, Rejected where it cannot."""
+    """Where learners can connect; answered when the gateway listens, with an AddressError where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ The results are written anew after each round, so that a run that is cut short l
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fedactors import model_file
 from fedactors.errors import ConfigError
@@ -63,13 +65,13 @@ class RunDirectory:
         """Add one line."""
         moment = datetime.fromtimestamp(event.unix_time_s, UTC).isoformat(timespec="microseconds")
         line = {"number": event.number, "time": moment, "kind": event.kind, **event.body}
-        self._events.write(json.dumps(line) + "\n")
+        self._events.write(json.dumps(_plain(line), allow_nan=False) + "\n")
         self._events.flush()
 
     def write_results(self, results: Results) -> None:
         """Replace the results; a reader finds the old ones or the new ones, whole."""
         unfinished = self.path / "results.json.part"
-        unfinished.write_text(json.dumps(results.to_map(), indent=2) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(_plain(results.to_map()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         unfinished.replace(self.path / "results.json")
 
     def write_model(self, model: GlobalModel, metrics: Metrics) -> FinalModel:
@@ -84,3 +86,16 @@ class RunDirectory:
     def close(self) -> None:
         """No more events."""
         self._events.close()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: NaN and the infinities, for which it has no word, become null."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
