@@ -3,7 +3,7 @@
 The stress test of MetisFL (arXiv:2311.00334): learners that give back what they got plus a little, a model of 204 tensors
 (8 to w, 100 layers of w by w, w to 1, with biases), FedAvg, synchronous, full participation. A round is: tasks and weights out
 to all, "training", updates back, combine, evaluation on all. The controller runs in this process, the learners in two others,
-over gRPC and TCP.
+over gRPC and TCP; all tuned as the command line tunes its processes.
 
 The baseline, measured before and after in the same run, is a blocking socket that moves the same bytes over loopback: each
 learner's model down and up once. `vs raw` is how much of a round such a transfer alone would take.
@@ -30,12 +30,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import uvloop
 
 from fedactors import Federation, Learner
 from fedactors.learner import LearnerClient
 from fedactors.record import RoundRecord
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
+from fedactors.transport.malloc import keep_freed_memory
 
 WIDTHS = {"100K": 32, "1M": 100, "10M": 320}
 HIDDEN_LAYERS = 100
@@ -214,6 +216,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    keep_freed_memory()
+    uvloop.install()
     if arguments.serve:
         address, first, count, width = arguments.serve
         asyncio.run(serve_learners(address, int(first), int(count), int(width)))
