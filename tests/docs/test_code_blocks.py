@@ -5,7 +5,6 @@ The lines that set up an environment are run by `nox -s quickstart` and by CI, t
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -89,26 +88,17 @@ def test_the_readme_s_terminals_run_a_federation_together(tmp_path):
             process.wait()
 
 
-@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_other_command_line_is_one_that_ci_runs_or_that_runs_here(document, tmp_path):
-    """Commands of example READMEs run from the repository's root; their run directories go elsewhere."""
-    for language, text in blocks(document):
-        if language != "bash" or (document.name in {"README.md", "CONTRIBUTING.md"} and document.parent == ROOT):
-            continue
-        for line in text.splitlines():
-            command = line.split("#")[0].strip()
-            if command and not SETS_UP.match(command):
-                place = {**environment(), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-                arguments = ["bash", "-c", f"cd {ROOT} && {command}{run_dir(command, tmp_path)}"]
-                done = subprocess.run(
-                    arguments, cwd=tmp_path, capture_output=True, text=True, timeout=110, env=place, check=False
-                )
-                assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-
-
-def run_dir(command: str, tmp_path: Path) -> str:
-    """Keeps a run out of the checkout."""
-    return f" --run-dir {tmp_path / 'run'}" if "fedactors up" in command and "--run-dir" not in command else ""
+@pytest.mark.parametrize("document", sorted((ROOT / "examples").glob("*/README.md")), ids=lambda path: path.parent.name)
+def test_an_example_s_readme_gives_the_commands_that_the_examples_test_runs(document):
+    """`tests/e2e/test_examples.py` runs every example's configuration or program."""
+    commands = "".join(text for language, text in blocks(document) if language == "bash").splitlines()
+    runs = [command.split() for command in commands if command and not SETS_UP.match(command)]
+    assert runs
+    for command in runs:
+        (path,) = [word for word in command if word.startswith("examples/")]
+        assert command[: command.index(path)] in (["fedactors", "up"], ["python"]), command
+        assert (ROOT / path).parent == document.parent, command
+        assert (ROOT / path).is_file(), command
 
 
 def test_the_commands_that_set_up_are_those_that_ci_and_nox_run():
