@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,10 +24,10 @@ from fedactors import config as configuration
 from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.compute import Compute
 from fedactors.actors.controller import Blueprint, Controller
-from fedactors.actors.gateway import Place, SessionTerms
-from fedactors.actors.learner_proxy import UploadPolicy
+from fedactors.actors.gateway import Gateway, Place, SessionTerms
+from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
 from fedactors.actors.life import Life
-from fedactors.actors.messages import GetAddresses, Publish
+from fedactors.actors.messages import GetAddresses, Publish, ToGateway
 from fedactors.actors.scheduler import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
@@ -38,7 +38,7 @@ from fedactors.model import GlobalModel, LearnerId, Version
 from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
-from fedactors.runtime import ActorSystem, Restart
+from fedactors.runtime import Actor, ActorSystem, Restart
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
 
@@ -86,12 +86,13 @@ class Federation:
         """
         async with AsyncExitStack() as exits:
             executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
-            blueprint = self._blueprint(Compute(executor))
-            await blueprint.storage.open()
-            exits.push_async_callback(blueprint.storage.close)
+            compute = Compute(executor)
+            plan = blueprint(self.config, self._gateway(compute), compute)
+            await plan.storage.open()
+            exits.push_async_callback(plan.storage.close)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             life = Life(configuration.stop_conditions(self.config))
-            controller = partial(Controller, blueprint, life)
+            controller = partial(Controller, plan, life)
             self._controller = self._system.spawn(controller, name="controller", restart=Restart.TRANSIENT)
             self._system.on_failure = self._actor_failed
             listening = await self._controller.ask(GetAddresses())
@@ -107,51 +108,22 @@ class Federation:
         """End the learners of this process, then the actors; learners of other processes are told goodbye."""
         await self._exits.aclose()
 
-    def _blueprint(self, compute: Compute) -> Blueprint:
+    def _gateway(self, compute: Compute) -> Callable[[Neighbours], Gateway]:
         config = self.config
         transports = {scheme: configuration.build_transport(scheme) for scheme in ("memory", "grpc")}
-        rule, weighting = configuration.build_rule(config), Weighting(config.aggregation.weighting)
-        return Blueprint(
-            name=config.name,
-            places=[Place(transports[a.scheme], a) for a in (self._inside, *map(Address.parse, self._listen_at))],
-            storage=configuration.build_storage(config),
-            aggregation=AggregationPlan(
-                rule=Ordered(rule) if config.aggregation.deterministic else rule,
-                weighting=weighting,
-                uploads_max=config.limits.uploads_max,
-            ),
-            training=self._training_plan(),
+        addresses = (self._inside, *map(Address.parse, self._listen_at))
+        weighting = Weighting(config.aggregation.weighting)
+        return partial(
+            Gateway,
+            places=[Place(transports[address.scheme], address) for address in addresses],
             terms=SessionTerms(
                 federation=config.name,
                 heartbeat_s=config.liveness.heartbeat_s,
                 lost_after_s=config.liveness.lost_after_s,
                 learners_max=config.limits.learners_max,
             ),
-            uploads=UploadPolicy(config.limits.model_bytes_max, weighting, config.aggregation.refuse_not_finite),
+            policy=UploadPolicy(config.limits.model_bytes_max, weighting, config.aggregation.refuse_not_finite),
             compute=compute,
-            join_timeout_s=config.learners.join_timeout_s,
-        )
-
-    def _training_plan(self) -> TrainingPlan:
-        config, train = self.config, self.config.train
-        return TrainingPlan(
-            protocol=configuration.build_protocol(config),
-            selection=configuration.build_selection(config),
-            train=TrainParams(
-                round=0,
-                version=0,
-                seed=0,
-                epochs=train.epochs,
-                steps=train.steps,
-                batch_size=train.batch_size,
-                learning_rate=train.learning_rate,
-                options=train.options,
-            ),
-            evaluate=EvaluateParams(round=0, version=0, options=config.evaluate.options),
-            seed=config.seed,
-            min_learners=config.learners.min,
-            evaluate_every=config.evaluate.every,
-            evaluate_timeout_s=config.evaluate.timeout_s,
         )
 
     def _actor_failed(self, path: str, error: BaseException, decision: object) -> None:
@@ -267,3 +239,46 @@ def _configured(config: Config | Mapping[str, Any] | str | Path) -> Config:
     if isinstance(config, Config):
         return config
     return configuration.from_mapping(config) if isinstance(config, Mapping) else configuration.read(Path(config))
+
+
+def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]], compute: Compute) -> Blueprint:
+    """What a controller builds a federation from; `gateway` decides where its learners come from."""
+    rule = configuration.build_rule(config)
+    return Blueprint(
+        name=config.name,
+        storage=configuration.build_storage(config),
+        aggregation=AggregationPlan(
+            rule=Ordered(rule) if config.aggregation.deterministic else rule,
+            weighting=Weighting(config.aggregation.weighting),
+            uploads_max=config.limits.uploads_max,
+        ),
+        training=training_plan(config),
+        gateway=gateway,
+        compute=compute,
+        return_s=config.liveness.lost_after_s,
+        join_timeout_s=config.learners.join_timeout_s,
+    )
+
+
+def training_plan(config: Config) -> TrainingPlan:
+    """What is scheduled; round, version and seed of a task are filled in when it is given."""
+    train = config.train
+    return TrainingPlan(
+        protocol=configuration.build_protocol(config),
+        selection=configuration.build_selection(config),
+        train=TrainParams(
+            round=0,
+            version=0,
+            seed=0,
+            epochs=train.epochs,
+            steps=train.steps,
+            batch_size=train.batch_size,
+            learning_rate=train.learning_rate,
+            options=train.options,
+        ),
+        evaluate=EvaluateParams(round=0, version=0, options=config.evaluate.options),
+        seed=config.seed,
+        min_learners=config.learners.min,
+        evaluate_every=config.evaluate.every,
+        evaluate_timeout_s=config.evaluate.timeout_s,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -12,8 +12,7 @@ from typing_extensions import override
 
 from fedactors.actors.aggregator import AggregationPlan, Aggregator
 from fedactors.actors.compute import Compute
-from fedactors.actors.gateway import Gateway, Place, SessionTerms
-from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
+from fedactors.actors.learner_proxy import Neighbours
 from fedactors.actors.life import Life, Phase
 from fedactors.actors.messages import (
     AssignTask,
@@ -51,7 +50,7 @@ from fedactors.actors.scheduler import Scheduler, TrainingPlan
 from fedactors.errors import Rejected
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
-from fedactors.protocol import Task, Verb
+from fedactors.protocol import CHUNK_BYTES, Task, Verb
 from fedactors.record import Event, EventKind
 from fedactors.runtime import Actor, ActorRef, Deferred, Strategy, Supervision, handle
 from fedactors.storage.base import Storage
@@ -71,25 +70,25 @@ class Blueprint:
 
     Attributes:
         name: the federation's.
-        places: where to listen.
         storage: where models live.
         aggregation: how updates are combined.
         training: what is scheduled.
-        terms: what learners are told.
-        uploads: what is checked of weights.
+        gateway: makes the actor through which learners come, from those whom their proxies talk to.
         compute: where heavy arithmetic runs.
+        chunk_bytes: of weights in one frame.
+        return_s: how long a round waits for learners that were here before a restart, seconds.
         join_timeout_s: how long a federation with too few learners waits for more, seconds.
         linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
     """
 
     name: str
-    places: Sequence[Place]
     storage: Storage
     aggregation: AggregationPlan
     training: TrainingPlan
-    terms: SessionTerms
-    uploads: UploadPolicy
+    gateway: Callable[[Neighbours], Actor[ToGateway]]
     compute: Compute
+    chunk_bytes: int = CHUNK_BYTES
+    return_s: float = 5.0
     join_timeout_s: float = 60.0
     linger_s: float = 600.0
 
@@ -122,13 +121,11 @@ class Controller(Actor[ToController]):
     @override
     def started(self) -> None:
         plan, life = self._plan, self._life
-        store = self.spawn(partial(ModelStore, plan.storage, plan.terms.chunk_bytes), name="store")
+        store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
         aggregator = self.spawn(partial(Aggregator, plan.aggregation, store, self.ref, plan.compute), name="aggregator")
         self._scheduler = self.spawn(partial(Scheduler, plan.training, life.tasks, aggregator, self.ref), name="scheduler")
         neighbours = Neighbours(self.ref, self._scheduler, aggregator, store)
-        self._gateway = self.spawn(
-            partial(Gateway, plan.places, plan.terms, neighbours, plan.uploads, plan.compute), name="gateway"
-        )
+        self._gateway = self.spawn(partial(plan.gateway, neighbours), name="gateway")
 
     # ------------------------------------------------------------------------------------------------------------- life cycle
 
@@ -323,7 +320,7 @@ class Controller(Actor[ToController]):
             self._forget(learner)
         self._awaited = set(self._life.here)
         if self._awaited:
-            self.after(self._plan.terms.lost_after_s, ReturnOver(), key="return")
+            self.after(self._plan.return_s, ReturnOver(), key="return")
 
     @handle
     def return_over(self, _: ReturnOver) -> None:

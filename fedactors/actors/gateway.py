@@ -101,7 +101,7 @@ class Gateway(Actor[ToGateway]):
     supervision: ClassVar[Supervision] = Supervision()
 
     def __init__(
-        self, places: Sequence[Place], terms: SessionTerms, neighbours: Neighbours, policy: UploadPolicy, compute: Compute
+        self, neighbours: Neighbours, places: Sequence[Place], terms: SessionTerms, policy: UploadPolicy, compute: Compute
     ) -> None:
         self._places = places
         self._terms = terms

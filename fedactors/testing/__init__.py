@@ -9,7 +9,7 @@
 Seeded schedules are the system's own: `ActorSystem(seed=7, shuffle=True)` gives a random one of the ready actors the next turn.
 """
 
-from fedactors.testing.clock import Deadlock, VirtualClock, VirtualLoop, run_virtual
+from fedactors.simulation.clock import Deadlock, VirtualClock, VirtualLoop, run_virtual
 from fedactors.testing.conformance_learner import check_learner
 from fedactors.testing.conformance_rule import check_rule
 from fedactors.testing.conformance_scheduler import Referee, check_scheduler

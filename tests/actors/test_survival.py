@@ -17,7 +17,7 @@ from fedactors.actors.life import Life
 from fedactors.aggregation.fedavg import FedAvgFold
 from fedactors.errors import FederationFailed
 from fedactors.record import Event, History
-from fedactors.scheduling.synchronous import SynchronousSchedule
+from fedactors.scheduling.rounds import RoundsSchedule
 from fedactors.storage.memory import MemoryStorage
 
 CONFIG = {"name": "steady", "seed": 3, "learners": {"count": 3}, "stop": {"rounds": 5}}
@@ -75,9 +75,9 @@ async def run() -> tuple[History, list[Event], np.ndarray]:
 FAILURES = [
     (FedAvgFold, "add", 1),
     (FedAvgFold, "commit", 3),
-    (SynchronousSchedule, "handle", 2),
-    (SynchronousSchedule, "handle", 9),
-    (SynchronousSchedule, "handle", 20),
+    (RoundsSchedule, "handle", 2),
+    (RoundsSchedule, "handle", 9),
+    (RoundsSchedule, "handle", 20),
     (MemoryStorage, "put", 1),
     (MemoryStorage, "put", 3),
     (MemoryStorage, "get", 2),
@@ -108,7 +108,7 @@ async def test_an_actor_that_fails_for_ever_ends_the_run_with_one_line(monkeypat
     def fails(*_: Any) -> None:
         raise RuntimeError("a bug that stays")
 
-    monkeypatch.setattr(SynchronousSchedule, "handle", fails)
+    monkeypatch.setattr(RoundsSchedule, "handle", fails)
     async with asyncio.timeout(60), Federation(CONFIG) as federation:
         for _ in range(3):
             federation.add_learner(Steady)

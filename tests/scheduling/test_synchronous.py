@@ -32,7 +32,8 @@ from fedactors.scheduling.base import (
     UpdateArrived,
     Wait,
 )
-from fedactors.scheduling.synchronous import LATE_TASKS_MAX, Synchronous
+from fedactors.scheduling.books import LATE_TASKS_MAX
+from fedactors.scheduling.synchronous import Synchronous
 from fedactors.selection.base import Candidate
 from fedactors.selection.everyone import Everyone
 from fedactors.selection.uniform import Uniform
