@@ -14,22 +14,23 @@ class BufferPool:
 
     def __init__(self, buffers_max: int = BUFFERS_MAX) -> None:
         self._buffers_max = buffers_max
-        self._free: list[Buffer] = []
+        self._free: dict[int, Buffer] = {}  # by identity, the last one given at the end
 
     def take(self, nbytes: int) -> Buffer:
         """A writable buffer of exactly this size; what it holds is left over from before."""
-        for place in range(len(self._free) - 1, -1, -1):
-            if self._free[place].nbytes == nbytes:
-                return self._free.pop(place)
+        for identity, buffer in reversed(self._free.items()):
+            if buffer.nbytes == nbytes:
+                return self._free.pop(identity)
         return np.empty(nbytes, np.uint8)
 
     def give(self, buffer: Buffer) -> None:
         """Give a buffer back; nobody may use it, or a view of it, from now on. One that is read-only is not kept."""
         if not buffer.flags.writeable:
             return
-        assert all(buffer is not kept for kept in self._free), "a buffer was given back twice"
-        self._free.append(buffer)
-        del self._free[: -self._buffers_max]
+        assert id(buffer) not in self._free, "a buffer was given back twice"
+        self._free[id(buffer)] = buffer
+        if len(self._free) > self._buffers_max:
+            del self._free[next(iter(self._free))]
 
     def grow(self, buffers_max: int) -> None:
         """Keep at least so many buffers from now on."""
@@ -38,4 +39,4 @@ class BufferPool:
     @property
     def nbytes(self) -> int:
         """Bytes of the buffers that are kept."""
-        return sum(buffer.nbytes for buffer in self._free)
+        return sum(buffer.nbytes for buffer in self._free.values())
