@@ -123,7 +123,7 @@ class RoundRecord:
         started_at: ISO 8601 with microseconds, UTC.
         duration_s: from its beginning until its commit.
         phases: where the time went.
-        cohort: who was asked to train.
+        cohort: who was asked to train, and whoever else gave an update that counts.
         learners: each cohort member's part.
         metrics: of the round's result: each metric's mean over the evaluating learners, weighted by their examples.
     """

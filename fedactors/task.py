@@ -37,6 +37,8 @@ class Refusal(enum.StrEnum):
     """The task was given to another learner."""
     LATE = "late"
     """Its round is over."""
+    STALE = "stale"
+    """The global model has moved on by more versions than the protocol's `max_staleness`."""
     LAYOUT = "layout"
     """Names, shapes or dtypes differ from the global model's."""
     NOT_FINITE = "not_finite"

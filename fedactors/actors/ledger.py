@@ -15,7 +15,7 @@ class OpenRound:
     """What is known of a round that is not over; times in seconds of the clock's stopwatch."""
 
     round: Round
-    cohort: tuple[LearnerId, ...]
+    cohort: dict[LearnerId, None]
     began_unix_s: float
     began_s: float
     dispatched_s: float = 0.0
@@ -42,14 +42,14 @@ class OpenRound:
             started_at=datetime.fromtimestamp(self.began_unix_s, UTC).isoformat(timespec="microseconds"),
             duration_s=self.committed_s - self.began_s,
             phases=phases,
-            cohort=self.cohort,
+            cohort=tuple(self.cohort),
             learners=self.learners,
             metrics=averaged(self.evaluations),
         )
 
 
 class Ledger:
-    """The open rounds: the one that trains, and the one before it where its evaluation is still out."""
+    """The open rounds: the one that trains, and those before it of which an evaluation is still out."""
 
     def __init__(self) -> None:
         self._rounds: dict[Round, OpenRound] = {}
@@ -57,7 +57,7 @@ class Ledger:
     def begin(self, round_: Round, cohort: tuple[LearnerId, ...], now_s: float, unix_s: float) -> None:
         """A round begins; one of the same number that was abandoned is forgotten."""
         learners = {learner: LearnerRecord() for learner in cohort}
-        self._rounds[round_] = OpenRound(round_, cohort, unix_s, now_s, learners=learners)
+        self._rounds[round_] = OpenRound(round_, dict.fromkeys(cohort), unix_s, now_s, learners=learners)
 
     def dispatched(self, round_: Round, now_s: float) -> None:
         """One more member of the cohort has its task and weights."""
@@ -65,17 +65,19 @@ class Ledger:
             entry.dispatched_s = now_s
 
     def reported(self, round_: Round, learner: LearnerId, report: TrainReport, bytes_up: int, bytes_down: int) -> None:
-        """A learner's update came in; whether it counts is told apart."""
+        """A learner's update came in; whether it counts is told apart. Where it gave several, the last is told of."""
         part = self._part(round_, learner)
         part.examples, part.batches, part.epochs = report.num_examples, report.num_batches, report.epochs
         part.ms_per_batch, part.train_metrics = report.ms_per_batch, dict(report.metrics)
-        part.bytes_up, part.bytes_down = bytes_up, bytes_down
+        part.bytes_up += bytes_up
+        part.bytes_down += bytes_down
 
     def accepted(self, round_: Round, learner: LearnerId, staleness: int, now_s: float) -> None:
-        """A learner's update counts."""
+        """A learner's update counts, although the learner may not have been asked in this round."""
         self._part(round_, learner).staleness = staleness
         if (entry := self._rounds.get(round_)) is not None:
             entry.updated_s = now_s
+            entry.cohort.setdefault(learner)
 
     def refused(self, round_: Round, learner: LearnerId, why: str) -> None:
         """A learner's update does not count."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -47,7 +48,7 @@ from fedactors.runtime import Actor, ActorRef, handle
 from fedactors.scheduling import base as on
 from fedactors.scheduling.base import Protocol, Schedule, Terms
 from fedactors.selection.base import Selection
-from fedactors.task import EvaluateParams, Refusal, Round, TaskId, TaskKind, TrainParams, TrainReport
+from fedactors.task import EvaluateParams, Refusal, Round, TaskId, TaskKind, TrainParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,12 @@ class OpenTask:
     Attributes:
         round: that it belongs to.
         train: it is a training task, not an evaluation.
-        report: of the update that waits for the machine's decision.
+        update: that waits for the machine's decision.
     """
 
     round: Round
     train: bool
-    report: TrainReport | None = None
+    update: UpdateHere | None = None
 
 
 class Scheduler(Actor[ToScheduler]):
@@ -102,6 +103,8 @@ class Scheduler(Actor[ToScheduler]):
         self._schedule: Schedule | None = None
         self._layout: Layout | None = None
         self._version: Version = 0
+        self._round: Round = 0
+        self._times_asked: Counter[LearnerId] = Counter()
         self._members: dict[LearnerId, MemberJoined] = {}
         self._open: dict[LearnerId, dict[TaskId, OpenTask]] = {}
         self._troubles: dict[LearnerId, str] = {}
@@ -142,8 +145,8 @@ class Scheduler(Actor[ToScheduler]):
     def departed(self, message: MemberDeparted) -> None:
         """A learner is gone, and its open tasks with it."""
         if self._members.pop(message.learner, None) is not None:
-            self._open.pop(message.learner, None)
             self._happened(on.Departed(message.learner))
+            self._open.pop(message.learner, None)
 
     @handle
     def grant(self, message: GrantRound) -> None:
@@ -168,9 +171,8 @@ class Scheduler(Actor[ToScheduler]):
     def update(self, message: UpdateHere) -> None:
         """A well-formed update waits for the machine's decision."""
         if (task := self._find(message.learner, message.task)) is not None:
-            task.report = message.report
-            self._ledger.reported(task.round, message.learner, message.report, message.bytes_up, message.bytes_down)
-        self._happened(on.UpdateArrived(message.task, message.learner))
+            task.update = message
+        self._happened(on.UpdateArrived(message.task, message.learner, message.report))
 
     @handle
     def evaluation(self, message: EvaluationHere) -> None:
@@ -180,7 +182,7 @@ class Scheduler(Actor[ToScheduler]):
             self._ledger.evaluated(task.round, learner, report, self.clock.stopwatch())
             body = {"round": task.round, "learner": learner, "num_examples": report.num_examples, "metrics": dict(report.metrics)}
             self._controller.tell(Publish(EventKind.LEARNER_EVALUATED, body))
-        self._happened(on.EvaluationArrived(message.task, learner))
+        self._happened(on.EvaluationArrived(message.task, learner, report))
 
     @handle
     def unanswered(self, message: TaskUnanswered) -> None:
@@ -248,31 +250,42 @@ class Scheduler(Actor[ToScheduler]):
                 assert_never(command)
 
     def _begin_round(self, command: on.BeginRound) -> None:
+        self._round = command.round
+        self._times_asked.clear()
         self._ledger.begin(command.round, command.cohort, self.clock.stopwatch(), self.clock.time())
         body = {"round": command.round, "version": self._version, "cohort": list(command.cohort)}
         self._controller.tell(Publish(EventKind.ROUND_BEGAN, body))
 
     def _assign(self, command: on.Train | on.Evaluate) -> None:
-        learner, round_, version = command.learner, command.round, command.version
-        params: TrainParams | EvaluateParams
-        if isinstance(command, on.Train):
-            kind, seed = TaskKind.TRAIN, task_seed(self._plan.seed, round_, learner)
-            params = replace(self._plan.train, round=round_, version=version, seed=seed)
-        else:
-            kind, params = TaskKind.EVALUATE, replace(self._plan.evaluate, round=round_, version=version)
-        self._open.setdefault(learner, {})[command.task] = OpenTask(round_, kind is TaskKind.TRAIN)
+        learner, kind = command.learner, TaskKind.TRAIN if isinstance(command, on.Train) else TaskKind.EVALUATE
+        params = self._train_params(command) if isinstance(command, on.Train) else self._evaluate_params(command)
+        self._open.setdefault(learner, {})[command.task] = OpenTask(command.round, kind is TaskKind.TRAIN)
         self._members[learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
 
+    def _train_params(self, command: on.Train) -> TrainParams:
+        again = self._times_asked[command.learner]
+        self._times_asked[command.learner] += 1
+        seed = task_seed(self._plan.seed, command.round, command.learner, again)
+        params = replace(self._plan.train, round=command.round, version=command.version, seed=seed)
+        return params if command.steps is None else replace(params, steps=command.steps)
+
+    def _evaluate_params(self, command: on.Evaluate) -> EvaluateParams:
+        return replace(self._plan.evaluate, round=command.round, version=command.version)
+
     def _accept(self, command: on.Accept) -> None:
-        task = self._close(command.learner, command.task)
+        """The update counts in the open round, whichever its task was given in."""
+        learner, round_ = command.learner, self._round
+        task = self._close(learner, command.task)
         assert task is not None, "a protocol accepts only what it scheduled"
-        assert task.report is not None, "a protocol accepts only what arrived"
+        assert task.update is not None, "a protocol accepts only what arrived"
+        report = task.update.report
         self._aggregator.tell(FoldUpdate(command.task, command.staleness))
-        self._tell(command.learner, Verdict(command.task, None, ""))
-        self._ledger.accepted(task.round, command.learner, command.staleness, self.clock.stopwatch())
-        body = {"round": task.round, "learner": command.learner, "staleness": command.staleness}
-        report = {"num_examples": task.report.num_examples, "metrics": dict(task.report.metrics)}
-        self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | report))
+        self._tell(learner, Verdict(command.task, None, ""))
+        self._ledger.reported(round_, learner, report, task.update.bytes_up, task.update.bytes_down)
+        self._ledger.accepted(round_, learner, command.staleness, self.clock.stopwatch())
+        body = {"round": round_, "learner": learner, "staleness": command.staleness}
+        told = {"num_examples": report.num_examples, "metrics": dict(report.metrics)}
+        self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | told))
 
     def _refuse(self, command: on.Refuse) -> None:
         why = f"the update of task {command.task} was not taken: {command.reason.replace('_', ' ')}"
@@ -301,6 +314,8 @@ class Scheduler(Actor[ToScheduler]):
         self._troubles[learner] = why
         task = self._close(learner, task_id)
         if task is not None:
+            if (update := task.update) is not None:
+                self._ledger.reported(task.round, learner, update.report, update.bytes_up, update.bytes_down)
             self._ledger.refused(task.round, learner, f"{reason}: {why}")
         body = {"round": 0 if task is None else task.round, "learner": learner, "reason": str(reason), "why": why}
         self._controller.tell(Publish(EventKind.UPDATE_REFUSED, body))
@@ -309,7 +324,15 @@ class Scheduler(Actor[ToScheduler]):
         return "; ".join([why, *(f"{source}: {trouble}" for source, trouble in sorted(self._troubles.items()))])
 
 
-def task_seed(seed: int, round_: Round, learner: LearnerId) -> int:
-    """The seed of a learner's training task, in [0, 2^31): a digest, so that no two tasks have seeds in common or in a row."""
-    digest = hashlib.blake2b(f"{seed}:{round_}:{learner}".encode(), digest_size=4).digest()
+def task_seed(seed: int, round_: Round, learner: LearnerId, again: int = 0) -> int:
+    """The seed of a learner's training task, in [0, 2^31): a digest, so that no two tasks have seeds in common or in a row.
+
+    Args:
+        seed: the run's.
+        round_: in which the task is given.
+        learner: to whom.
+        again: tasks that the learner was given before in the same round.
+    """
+    name = f"{seed}:{round_}:{learner}" + (f":{again}" if again else "")
+    digest = hashlib.blake2b(name.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -6,20 +6,23 @@ and under hypothesis.
 
     Joined ─▶ BeginRound, Train* ─▶ UpdateArrived* ─▶ Accept* ─▶ Combine ─▶ Committed ─▶ Evaluate* ─▶ EvaluationArrived* ─▶
     EndRound
+
+Every commit is a round, and each is granted by one Proceed; what grants are there is never exceeded. A protocol that `streams`
+has its learners train on across rounds: an update that arrives between two rounds, or while one is combined, waits for the next.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
 from fedactors.model import LearnerId, Version
 from fedactors.selection.base import Candidate, Selection
-from fedactors.task import Refusal, Round, TaskId
+from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 
 # ---------------------------------------------------------------------------------------------------------------- events
 
@@ -40,10 +43,17 @@ class Departed:
 
 @dataclass(frozen=True, slots=True)
 class UpdateArrived:
-    """A learner's update is here, well formed; the tensors wait with the aggregator for Accept or Refuse."""
+    """A learner's update is here, well formed; the tensors wait with the aggregator for Accept or Refuse.
+
+    The verdict is given at once while a round is open; an update that could count waits while none is, or while one is combined.
+
+    Attributes:
+        report: what the learner says of its training; None where nobody knows.
+    """
 
     task: TaskId
     learner: LearnerId
+    report: TrainReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,15 @@ class TaskFailed:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationArrived:
-    """A learner has evaluated."""
+    """A learner has evaluated.
+
+    Attributes:
+        report: what it found; None where nobody knows.
+    """
 
     task: TaskId
     learner: LearnerId
+    report: EvaluationReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +137,7 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class BeginRound:
-    """A round begins with this cohort; the Train commands follow."""
+    """A round begins with this cohort; the Train commands follow. Where learners train across rounds, the cohort is empty."""
 
     round: Round
     cohort: tuple[LearnerId, ...]
@@ -130,12 +145,17 @@ class BeginRound:
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """Give a learner a training task on this version."""
+    """Give a learner a training task on this version.
+
+    Attributes:
+        steps: batches to train on, >= 1; None: as the configuration says.
+    """
 
     task: TaskId
     learner: LearnerId
     round: Round
     version: Version
+    steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +178,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Fold this update into the round's combination. Given at most once for a task."""
+    """Fold this update into the open round's combination. Given at most once for a task."""
 
     task: TaskId
     learner: LearnerId
@@ -282,9 +302,9 @@ class Terms:
         """How many learners must be here before a round begins."""
         return self.min_learners if round_ == 1 else 1
 
-    def rng(self, round_: Round) -> np.random.Generator:
-        """The random generator of a round: the same whenever the round is scheduled."""
-        return np.random.default_rng([self.seed, round_])
+    def rng(self, round_: Round, draw: int = 0) -> np.random.Generator:
+        """The random generator of a round's so-manyeth draw: the same whenever the round is scheduled."""
+        return np.random.default_rng([self.seed, round_, draw] if draw else [self.seed, round_])
 
 
 class Schedule(ABC):
@@ -296,7 +316,14 @@ class Schedule(ABC):
 
 
 class Protocol(ABC):
-    """A scheduling protocol. Implementations are frozen dataclasses whose fields are their options."""
+    """A scheduling protocol. Implementations are frozen dataclasses whose fields are their options.
+
+    Attributes:
+        streams: learners train across rounds. The next round is then granted at every commit, although a stop condition waits
+            for an evaluation: what is committed until the evaluation is known counts too.
+    """
+
+    streams: ClassVar[bool] = False
 
     @abstractmethod
     def schedule(self, terms: Terms) -> Schedule:
@@ -305,9 +332,14 @@ class Protocol(ABC):
 
 @dataclass(slots=True)
 class OpenTask:
-    """A task that was given and not yet answered, for the protocols' own books."""
+    """A task that was given and not yet answered, for the protocols' own books.
+
+    Attributes:
+        given_s: when, in seconds of the scheduler's clock.
+    """
 
     learner: LearnerId
     round: Round
     version: Version
-    train: bool = field(default=True)
+    train: bool = True
+    given_s: float = 0.0

@@ -10,6 +10,7 @@ hypothesis (a package of the `dev` extra) play joins, departures, losses, strang
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,13 +22,21 @@ from fedactors.scheduling.base import Command, Event, Protocol, Terms
 from fedactors.selection.base import Candidate, Selection
 from fedactors.selection.everyone import Everyone
 from fedactors.selection.uniform import Uniform
-from fedactors.task import Refusal, Round, TaskId
+from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 
 if TYPE_CHECKING:
     from hypothesis.stateful import RuleBasedStateMachine
 
 LEARNERS = tuple(f"learner-{number}" for number in range(5))
 SELECTIONS: tuple[Selection, ...] = (Everyone(), Uniform(count=2), Uniform(fraction=0.5))
+REPORTS: tuple[TrainReport | None, ...] = (
+    None,
+    TrainReport(10, 5, 1.0, ms_per_batch=2.0, ms_per_epoch=10.0, metrics={"loss": 0.5}),
+    TrainReport(10, 3, 0.0, ms_per_batch=7.5, metrics={"loss": math.nan}),
+    TrainReport(0, 1, 1.0, ms_per_batch=5e-324, ms_per_epoch=1e308, metrics={"loss": math.inf}),
+)
+"""What learners say of their training, the truth or not."""
+EVALUATED = EvaluationReport(5, {"loss": 1.5})
 
 
 @dataclass(slots=True)
@@ -52,6 +61,7 @@ class Referee:
         now_s: the clock; it moves to each deadline that passes.
         here: who is here.
         tasks: every task ever given.
+        waiting: updates that arrived and have no verdict yet.
         accepted: of the open round.
         grants: rounds that may still begin.
         open_round: begun and neither committed nor abandoned.
@@ -65,12 +75,14 @@ class Referee:
     """
 
     def __init__(self, protocol: Protocol, terms: Terms, min_updates: int) -> None:
+        self.protocol = protocol
         self.terms = terms
         self.min_updates = min_updates
         self.schedule = protocol.schedule(terms)
         self.now_s = 0.0
         self.here: set[LearnerId] = set()
         self.tasks: dict[TaskId, Given] = {}
+        self.waiting: set[TaskId] = set()
         self.accepted: list[TaskId] = []
         self.grants = 0
         self.finishing = False
@@ -88,6 +100,7 @@ class Referee:
     def tell(self, event: Event) -> list[Command]:
         """Hand an event to the schedule and judge what it commands."""
         was_over, self.sound = self.over, False
+        countable = was_over is None and isinstance(event, on.UpdateArrived) and self._may_count(event)
         if was_over is None:
             self.note(event)
         commands = self.schedule.handle(event, self.now_s)
@@ -96,7 +109,7 @@ class Referee:
             assert self.over is None, f"{command} after {self.over}"
             self.judge(command)
         if was_over is None:
-            self.judge_answer(event, commands)
+            self.judge_answer(event, commands, countable=countable)
             self.judge_progress()
         self.sound = True
         return commands
@@ -136,10 +149,17 @@ class Referee:
                 self.grants += not self.finishing
             case on.Finish():
                 self.finishing, self.grants = True, 0
-            case on.UpdateArrived():
-                pass
+            case on.UpdateArrived(task):
+                if self._may_count(event):
+                    self.waiting.add(task)
             case _:
                 assert_never(event)
+
+    def _may_count(self, event: on.UpdateArrived) -> bool:
+        """Whether this is the first answer to an open training task, by its owner."""
+        given = self.tasks.get(event.task)
+        is_open = given is not None and given.open and given.train and given.learner == event.learner
+        return is_open and event.task not in self.waiting
 
     def _close(self, task: TaskId, learner: LearnerId, *, train: bool) -> None:
         given = self.tasks.get(task)
@@ -162,11 +182,13 @@ class Referee:
             case on.Evaluate():
                 self._evaluate(command)
             case on.Cancel(task, learner):
+                assert task not in self.waiting, f"{command}: its update waits, and must be refused"
                 self._take_open(task, learner, command).open = False
             case on.Accept():
                 self._accept(command)
-            case on.Refuse():
-                pass
+            case on.Refuse(task):
+                if (refused := self.tasks.get(task)) is not None and refused.learner == command.learner and refused.train:
+                    refused.open = False
             case on.Combine():
                 self.combine(command)
             case on.AbandonRound(round_, why):
@@ -191,7 +213,6 @@ class Referee:
         assert self.grants > 0, f"{command} without a grant"
         assert self.open_round is None, f"{command} while round {self.open_round} is open"
         assert command.round == self.next_round, f"{command}: the next round is {self.next_round}"
-        assert command.cohort, "a cohort is not empty"
         assert len(set(command.cohort)) == len(command.cohort), f"{command} names a learner twice"
         assert self.here.issuperset(command.cohort), f"{command}: here are {sorted(self.here)}"
         assert len(self.here) >= self.terms.learners_needed(command.round), f"{command}: only {sorted(self.here)} are here"
@@ -201,6 +222,10 @@ class Referee:
     def _train(self, command: on.Train) -> None:
         assert command.round == self.open_round, f"{command}: open is round {self.open_round}"
         assert command.version == self.version, f"{command}: the newest version is {self.version}"
+        assert self.combining is None, f"{command} while round {self.combining} is combined"
+        assert command.steps is None or command.steps >= 1, f"{command}: a task has at least one step"
+        busy = [task for task in self.open_tasks(train=True) if self.tasks[task].learner == command.learner]
+        assert not busy, f"{command}: that learner is at task {busy}"
         self._give(command.task, Given(command.learner, command.round, command.version, train=True))
 
     def _evaluate(self, command: on.Evaluate) -> None:
@@ -225,6 +250,7 @@ class Referee:
     def _accept(self, command: on.Accept) -> None:
         given = self._take_open(command.task, command.learner, command)
         assert given.train, f"{command}: it is an evaluation"
+        assert self.open_round is not None, f"{command} while no round is open"
         assert self.combining is None, f"{command} while round {self.combining} is combined"
         assert command.staleness == self.version - given.version, f"{command}: versions are {self.version} and {given.version}"
         given.open = False
@@ -241,7 +267,8 @@ class Referee:
         assert why, "an abandoned round must say why"
         assert round_ == self.open_round, f"round {round_} is abandoned; open is round {self.open_round}"
         assert self.combining is None, f"round {round_} is abandoned while it is combined"
-        assert not self.open_tasks(train=True, round_=round_), f"round {round_} is abandoned with open tasks"
+        left = [] if self.protocol.streams else self.open_tasks(train=True, round_=round_)
+        assert not left, f"round {round_} is abandoned with open tasks"
         self.open_round = None
         self.accepted.clear()
         self.grants += not self.finishing
@@ -262,13 +289,20 @@ class Referee:
 
     # ------------------------------------------------------------------------------------------------- what must be commanded
 
-    def judge_answer(self, event: Event, commands: list[Command]) -> None:
-        """An update is accepted or refused at once, and nothing else is."""
+    def judge_answer(self, event: Event, commands: list[Command], *, countable: bool) -> None:
+        """Every update is accepted or refused once: at once, or, if it may count, as soon as a round is open to count in."""
         verdicts = [(command.task, command.learner) for command in commands if isinstance(command, (on.Accept, on.Refuse))]
-        if isinstance(event, on.UpdateArrived):
-            assert verdicts == [(event.task, event.learner)], f"{event} was answered with {commands}"
-        else:
-            assert not verdicts, f"{event} was answered with {commands}"
+        if isinstance(event, on.UpdateArrived) and not countable and event.task not in self.waiting:
+            assert (event.task, event.learner) in verdicts, f"{event} was answered with {commands}"
+            verdicts.remove((event.task, event.learner))
+        for task, learner in verdicts:
+            assert task in self.waiting, f"{event} was answered with {commands}, but {task} does not wait"
+            assert learner == self.tasks[task].learner, f"{event} was answered with {commands}"
+            self.waiting.remove(task)
+        gone = [task for task in self.waiting if not self.tasks[task].open]
+        assert not gone, f"the updates of {gone} wait, but their tasks are over"
+        if self.over is not None or (self.open_round is not None and self.combining is None):
+            assert not self.waiting, f"the updates of {sorted(self.waiting)} wait for nothing"
 
     def judge_progress(self) -> None:
         """While the schedule is not over, it waits for something that can come."""
@@ -277,7 +311,8 @@ class Referee:
         for round_ in self.committed.keys() - self.ended:
             assert self.open_tasks(train=False, round_=round_), f"nothing is outstanding of round {round_}, but it does not end"
         if self.open_round is not None:
-            waits = self.combining is not None or self.open_tasks(train=True, round_=self.open_round)
+            of_round = None if self.protocol.streams else self.open_round
+            waits = self.combining is not None or self.open_tasks(train=True, round_=of_round)
             assert waits, f"round {self.open_round} hangs: nothing is outstanding"
         elif self.grants:
             needed = max(self.terms.learners_needed(self.next_round), self.min_updates)
@@ -327,8 +362,9 @@ def possible(play: Referee) -> Iterator[tuple[int, list[Event]]]:
     """Whatever may happen next, likely or not: events of one kind, and how often that kind shall be drawn."""
     train, evaluate = play.open_tasks(train=True), play.open_tasks(train=False)
     owners = {task: given.learner for task, given in play.tasks.items()}
-    yield 8, [on.UpdateArrived(task, owners[task]) for task in train]
-    yield 4, [on.EvaluationArrived(task, owners[task]) for task in evaluate]
+    arriving = [task for task in train if task not in play.waiting]
+    yield 8, [on.UpdateArrived(task, owners[task], report) for task in arriving for report in REPORTS]
+    yield 4, [on.EvaluationArrived(task, owners[task], EVALUATED) for task in evaluate]
     yield 1, [on.TaskFailed(task, owners[task], Refusal.LEARNER_FAILED) for task in (*train, *evaluate)]
     yield 1, [on.DeadlinePassed(key) for key in play.deadlines]
     yield 1, [on.DeadlinePassed(key) for key in play.cleared if key not in play.deadlines]
@@ -353,6 +389,7 @@ def strays(play: Referee) -> list[Event]:
     ]
     answers: list[Event] = [on.UpdateArrived("nobody's task", LEARNERS[0])]
     answers += [on.UpdateArrived(task, learner) for task, learner in wrong]
+    answers += [on.UpdateArrived(task, play.tasks[task].learner) for task in sorted(play.waiting)]
     answers += [on.EvaluationArrived(task, learner) for task, learner in wrong]
     return answers + [on.TaskFailed(task, learner, Refusal.BAD_REPORT) for task, learner in wrong]
 

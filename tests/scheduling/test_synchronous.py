@@ -1,7 +1,5 @@
 """The synchronous protocol, one rule a test."""
 
-import itertools
-
 import pytest
 
 from fedactors.errors import ConfigError
@@ -13,8 +11,6 @@ from fedactors.scheduling.base import (
     ClearDeadline,
     Combine,
     CombineFailed,
-    Committed,
-    DeadlinePassed,
     Departed,
     EndRound,
     Evaluate,
@@ -27,7 +23,6 @@ from fedactors.scheduling.base import (
     Refuse,
     SetDeadline,
     TaskFailed,
-    Terms,
     Train,
     UpdateArrived,
     Wait,
@@ -38,39 +33,7 @@ from fedactors.selection.base import Candidate
 from fedactors.selection.everyone import Everyone
 from fedactors.selection.uniform import Uniform
 from fedactors.task import Refusal
-
-
-class Play:
-    """A schedule with tasks t1, t2, ... and the few words that a test needs."""
-
-    def __init__(self, options=None, *, here="abc", granted=True, **terms):
-        terms = {"selection": Everyone(), "seed": 1, "evaluate_every": 0, **terms}
-        self.now_s = 0.0
-        self.schedule = (options or Synchronous()).schedule(Terms(tasks=(f"t{n}" for n in itertools.count(1)), **terms))
-        self.begun = [*(self.tell(Joined(Candidate(learner))) for learner in here)]
-        self.begun = self.tell(Proceed()) if granted else []
-
-    def tell(self, event):
-        return self.schedule.handle(event, self.now_s)
-
-    def update(self, task, learner):
-        return self.tell(UpdateArrived(task, learner))
-
-    def fail(self, task, learner):
-        return self.tell(TaskFailed(task, learner, Refusal.LEARNER_FAILED))
-
-    def pass_time(self, key, now_s):
-        self.now_s = now_s
-        return self.tell(DeadlinePassed(key))
-
-    def commit(self, round_=1):
-        return self.tell(Committed(round_, round_))
-
-    def round(self, round_, tasks, learners="abc"):
-        """A round in which everybody answers; what the commit commands."""
-        for task, learner in zip(tasks, learners, strict=True):
-            assert Accept(task, learner, 0) in self.update(task, learner)
-        return self.commit(round_)
+from tests.scheduling.play import Play
 
 
 def test_round_begins_with_a_task_for_everybody():
@@ -468,3 +431,94 @@ def test_only_so_many_late_tasks_are_remembered():
 def test_impossible_options_are_refused_by_name(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         Synchronous(**options)
+
+
+def keeping(**options):
+    return Synchronous(round_timeout_s=10.0, late_updates="keep", **options)
+
+
+def cut_off(play, late="c"):
+    """A first round that combines without the learner `late`, and a second one that is under way."""
+    for task, learner in zip(("t1", "t2", "t3"), "abc", strict=True):
+        if learner not in late:
+            play.update(task, learner)
+    combined = play.pass_time("round-1-attempt-1", 10.0)
+    return combined, play.commit(), play.tell(Proceed())
+
+
+def test_kept_task_stays_open_and_its_learner_is_not_asked_again():
+    combined, _, begun = cut_off(Play(keeping()))
+    assert combined == [Combine(1)]
+    assert begun[0] == BeginRound(2, ("a", "b"))
+
+
+def test_kept_update_counts_in_the_next_round_with_its_staleness():
+    play = Play(keeping())
+    cut_off(play)
+    assert play.update("t3", "c") == [Accept("t3", "c", 1)]
+    assert play.update("t4", "a") == [Accept("t4", "a", 0)]
+    assert play.update("t5", "b")[-1] == Combine(2)
+
+
+def test_kept_update_that_arrives_between_rounds_waits_and_its_learner_is_asked_again():
+    play = Play(keeping())
+    play.update("t1", "a")
+    play.update("t2", "b")
+    play.pass_time("round-1-attempt-1", 10.0)
+    assert play.update("t3", "c") == []
+    play.commit()
+    begun = play.tell(Proceed())
+    assert begun[:2] == [BeginRound(2, ("a", "b", "c")), Accept("t3", "c", 1)]
+    assert Train("t6", "c", 2, 1) in begun
+
+
+def test_kept_update_is_not_waited_for_and_kept_for_one_round_only():
+    play = Play(keeping())
+    cut_off(play)
+    play.update("t4", "a")
+    assert play.update("t5", "b") == [
+        Accept("t5", "b", 0), ClearDeadline("round-2-attempt-2"), Cancel("t3", "c"), Combine(2),
+    ]  # fmt: skip
+    assert play.update("t3", "c") == [Refuse("t3", "c", Refusal.LATE)]
+
+
+def test_late_learners_are_asked_where_nobody_else_is_here():
+    play = Play(keeping())
+    play.update("t1", "a")
+    play.pass_time("round-1-attempt-1", 10.0)
+    play.commit()
+    play.tell(Departed("a"))
+    assert play.tell(Proceed())[:3] == [Cancel("t2", "b"), Cancel("t3", "c"), BeginRound(2, ("b", "c"))]
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_finish_gives_up_what_was_kept(arrived):
+    play = Play(keeping())
+    play.update("t1", "a")
+    play.update("t2", "b")
+    play.pass_time("round-1-attempt-1", 10.0)
+    if arrived:
+        play.update("t3", "c")
+    given_up = Refuse("t3", "c", Refusal.LATE) if arrived else Cancel("t3", "c")
+    assert play.tell(Finish()) == [given_up]
+    assert play.commit() == [EndRound(1), Finished()]
+
+
+def test_departed_learners_waiting_update_is_refused():
+    play = Play(keeping())
+    play.update("t1", "a")
+    play.update("t2", "b")
+    play.pass_time("round-1-attempt-1", 10.0)
+    play.update("t3", "c")
+    assert play.tell(Departed("c")) == [Refuse("t3", "c", Refusal.UNKNOWN_TASK)]
+
+
+def test_round_waits_while_the_selection_takes_nobody():
+    class Nobody(Everyone):
+        def select(self, candidates, round_, rng):
+            return [candidate.learner for candidate in candidates if candidate.learner == "z"]
+
+    play = Play(selection=Nobody())
+    assert play.begun == [Wait("round 1 needs 1 learners; the selection policy takes 0 of the 3 learners that are free")]
+    assert play.tell(Joined(Candidate("y"))) == []
+    assert play.tell(Joined(Candidate("z"))) == [BeginRound(1, ("z",)), Train("t1", "z", 1, 0)]

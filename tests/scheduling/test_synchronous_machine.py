@@ -3,6 +3,7 @@
 import pytest
 
 from fedactors.scheduling import base as on
+from fedactors.scheduling.semi_synchronous import SemiSynchronous
 from fedactors.scheduling.synchronous import Synchronous
 from fedactors.testing.conformance_scheduler import Referee, check_scheduler
 
@@ -13,6 +14,10 @@ OPTIONS = [
     Synchronous(round_timeout_s=10.0, min_updates=2),
     Synchronous(round_timeout_s=10.0, min_updates=3, over_selection=0.5),
     Synchronous(over_selection=1.0),
+    Synchronous(round_timeout_s=10.0, late_updates="keep"),
+    Synchronous(round_timeout_s=10.0, min_updates=2, over_selection=0.5, late_updates="keep"),
+    SemiSynchronous(pace=1.5),
+    SemiSynchronous(round_timeout_s=10.0, recompute=False, late_updates="keep"),
 ]
 
 
@@ -52,7 +57,9 @@ class InStep(Referee):
     def combine(self, command):
         super().combine(command)
         assert len(self.accepted) >= self.options.min_updates
-        assert not self.open_tasks(train=True), "what is not waited for is cancelled first"
+        left = {self.tasks[task].round for task in self.open_tasks(train=True)}
+        kept = {command.round} if self.options.late_updates == "keep" and not self.finishing else set()
+        assert left <= kept, "what is not waited for is cancelled first, or kept for one round"
 
     def judge_progress(self):
         super().judge_progress()
