@@ -31,7 +31,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, with coverage; arguments go to pytest."""
-    session.install("-e", ".[dev,torch,examples]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot]", *CONSTRAINTS)
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "--quiet")

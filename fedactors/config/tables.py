@@ -4,6 +4,7 @@
     [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
     [train] [evaluate] [stop]                    what learners do, and until when
     [liveness] [limits] [runtime]                the machinery
+    [simulation]                                 how fast and how reliable virtual learners are
 
 Values are taken strictly: "3" is no number, and an unknown key is an error. A table's documented attributes are its keys.
 """
@@ -246,6 +247,34 @@ class RuntimeTable(Table):
     malloc_tuning: bool = True
 
 
+class SimulationTable(Table):
+    """How fast, how far away and how reliable the virtual learners of `fedactors simulate` are. Times are virtual.
+
+    Attributes:
+        epoch_s: median time of one pass over the local data, log-normal over the learners.
+        spread: sigma of that log-normal's logarithm; 0: all are alike.
+        straggler_fraction: share of learners that are slower by `straggler_factor`.
+        straggler_factor: how much slower.
+        batches_per_epoch: batches in one pass, for learners that train for a number of steps.
+        delay_s: median time that a task or an update is under way, log-normal over the learners.
+        failure_rate: chance that a learner vanishes while it is at a training task.
+        away_s: mean time until it is back, exponential.
+        examples_min: least size of a learner's data; sizes are uniform. Where learners really train, their own count.
+        examples_max: greatest size of a learner's data.
+    """
+
+    epoch_s: Positive = 10.0
+    spread: Annotated[float, Field(ge=0)] = 0.25
+    straggler_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    straggler_factor: Annotated[float, Field(ge=1)] = 5.0
+    batches_per_epoch: Count = 10
+    delay_s: Annotated[float, Field(ge=0)] = 0.1
+    failure_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    away_s: Positive = 600.0
+    examples_min: Count = 50
+    examples_max: Count = 500
+
+
 def _a_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise ValueError("names a directory: up to 64 letters, digits, '.', '_' and '-', the first a letter or a digit")
@@ -284,6 +313,7 @@ class Config(Table):
     liveness: LivenessTable = LivenessTable()
     limits: LimitsTable = LimitsTable()
     runtime: RuntimeTable = RuntimeTable()
+    simulation: SimulationTable = SimulationTable()
 
     @model_validator(mode="before")
     @classmethod

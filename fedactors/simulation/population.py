@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fedactors.errors import ConfigError
+from fedactors.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Population:
         delay_s: median time that a task or an update is under way, >= 0, log-normal over the learners with `spread`.
         failure_rate: chance, in [0, 1), that a learner vanishes while it is at a training task.
         away_s: mean time until it is back, exponential, > 0.
-        examples: (least, most) size of a learner's data, uniform; where learners really train, their own sizes count.
+        examples_min: least size of a learner's data, >= 1; sizes are uniform. Where learners really train, their own count.
+        examples_max: greatest size of a learner's data.
     """
 
     epoch_s: float = 10.0
@@ -35,23 +36,13 @@ class Population:
     delay_s: float = 0.1
     failure_rate: float = 0.0
     away_s: float = 600.0
-    examples: tuple[int, int] = (50, 500)
+    examples_min: int = 50
+    examples_max: int = 500
 
-    def __post_init__(self) -> None:
-        checks = {
-            "epoch_s": self.epoch_s > 0,
-            "spread": self.spread >= 0,
-            "straggler_fraction": 0 <= self.straggler_fraction <= 1,
-            "straggler_factor": self.straggler_factor >= 1,
-            "batches_per_epoch": self.batches_per_epoch >= 1,
-            "delay_s": self.delay_s >= 0,
-            "failure_rate": 0 <= self.failure_rate < 1,
-            "away_s": self.away_s > 0,
-            "examples": 0 < self.examples[0] <= self.examples[1],
-        }
-        for name, holds in checks.items():
-            if not holds:
-                raise ConfigError(f"simulation.{name} is {getattr(self, name)}; see `fedactors simulate --help` for its range")
+    @classmethod
+    def of(cls, config: Config) -> Population:
+        """As the table [simulation] says, whose ranges were checked when it was read."""
+        return cls(**config.simulation.model_dump())
 
     def draw(self, learners: int, seed: int) -> Profiles:
         """The learners' profiles: the same for the same number and seed."""
@@ -60,7 +51,7 @@ class Population:
         stragglers = rng.permutation(learners) < round(self.straggler_fraction * learners)
         epoch_s[stragglers] *= self.straggler_factor
         delay_s = self.delay_s * np.exp(self.spread * rng.standard_normal(learners))
-        examples = rng.integers(self.examples[0], self.examples[1], size=learners, endpoint=True)
+        examples = rng.integers(self.examples_min, self.examples_max, size=learners, endpoint=True)
         return Profiles(self, epoch_s, delay_s, examples, stragglers)
 
 

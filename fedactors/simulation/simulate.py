@@ -79,7 +79,8 @@ def simulate(
     count = config.learners.count if learners is None else learners
     profiles = population.draw(count, config.seed)
     began_s = time.perf_counter()
-    results, virtual_s, messages = run_virtual(_run(config, profiles, partial(_beings, config, profiles, entry, parameters), observers))
+    beings = partial(_beings, config, profiles, entry, parameters)
+    results, virtual_s, messages = run_virtual(_run(config, beings, observers))
     return Simulated(results, virtual_s, time.perf_counter() - began_s, messages, profiles)
 
 
@@ -95,9 +96,7 @@ def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: i
     return beings
 
 
-async def _run(
-    config: Config, profiles: Profiles, beings: Callable[[], list[Being]], observers: Sequence[Observer]
-) -> tuple[Results, float, int]:
+async def _run(config: Config, beings: Callable[[], list[Being]], observers: Sequence[Observer]) -> tuple[Results, float, int]:
     plan = blueprint(config, partial(VirtualGateway, beings=beings), Compute())
     await plan.storage.open()
     async with ActorSystem(name=config.name, seed=config.seed) as system:

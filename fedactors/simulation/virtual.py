@@ -1,7 +1,7 @@
 """Virtual learners as actors: the controller, scheduler, aggregator and store that they talk to are the real ones.
 
-A virtual learner takes a proxy's place. A task comes, virtual time passes as its profile says, an answer goes; a learner that vanishes
-departs and joins again. There is no wire and no heartbeat: what is simulated is who does what when, for any number of learners.
+A virtual learner takes a proxy's place. A task comes, virtual time passes as its profile says, an answer goes; a learner that
+vanishes departs and joins again. There is no wire and no heartbeat: what is simulated is who does what when.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
         self._to = to
         self._open: set[TaskId] = set()
         self._here = False
+        self._busy_until_s = 0.0
 
     @override
     def started(self) -> None:
@@ -116,13 +117,19 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
             model = await self._to.store.ask(GetModel(task.version))
         self._open.add(task.id)
         self._to.scheduler.tell(Dispatched(task.id, self._being.learner))
-        seconds = 2 * profile.delay_s + self._seconds(task)
+        seconds = self._book(self._working_s(task))
         if isinstance(task.params, TrainParams) and self._being.rng.random() < profile.failure_rate:
             self.after(seconds * self._being.rng.random(), Worked(task, None), key=task.id)
         else:
             self.after(seconds, Worked(task, model), key=task.id)
 
-    def _seconds(self, task: Task) -> float:
+    def _book(self, working_s: float) -> float:
+        """Seconds from now until the answer is back: tasks are worked off one at a time, as in earnest."""
+        now, delay_s = self.clock.now(), self._being.profile.delay_s
+        self._busy_until_s = max(self._busy_until_s, now + delay_s) + working_s
+        return self._busy_until_s + delay_s - now
+
+    def _working_s(self, task: Task) -> float:
         profile = self._being.profile
         match task.params:
             case TrainParams(epochs=epochs, steps=steps):

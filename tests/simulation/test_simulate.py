@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fedactors import config as configuration
+from fedactors.cli import main
+from fedactors.simulation import simulate
+from fedactors.simulation.comparison import Curve
+from fedactors.simulation.population import Population
+
+ALIKE = Population(epoch_s=10.0, spread=0.0, delay_s=1.0, examples_min=100, examples_max=100)
+
+
+def config(**tables):
+    return configuration.from_mapping({"seed": 5, "learners": {"count": 4}, "stop": {"rounds": 3}, **tables})
+
+
+class Steps:
+    """Adds one to its weight; a share of them is what it reports as accuracy."""
+
+    num_train_examples = num_test_examples = 10
+
+    def __init__(self, context):
+        self.context = context
+
+    def get_weights(self):
+        return {"w": np.zeros(1)}
+
+    def set_weights(self, weights):
+        pass
+
+    def train(self, weights, params):
+        return {"w": weights["w"] + 1}, {}
+
+    def evaluate(self, weights, params):
+        return {"accuracy": weights["w"][0] / 10}
+
+
+def test_a_round_takes_as_long_as_its_slowest_learner_with_its_way():
+    simulated = simulate(config(), ALIKE)
+    assert [record.duration_s for record in simulated.results.rounds] == pytest.approx([12.0, 14.0, 14.0])
+    assert len(simulated.results.rounds) == 3
+
+
+def test_stragglers_make_every_synchronous_round_slow():
+    stragglers = Population(epoch_s=10.0, spread=0.0, delay_s=1.0, straggler_fraction=0.25, straggler_factor=5.0)
+    assert simulate(config(), stragglers).results.rounds[0].duration_s == pytest.approx(52.0)
+
+
+def test_a_simulation_is_the_same_each_time_it_is_run():
+    population = Population(straggler_fraction=0.3, failure_rate=0.2)
+    one, two = (simulate(config(stop={"rounds": 10}), population) for _ in range(2))
+    assert one.results == two.results
+    assert (one.virtual_s, one.messages) == (two.virtual_s, two.messages)
+
+
+def test_a_day_passes_in_seconds():
+    began_s = time.perf_counter()
+    simulated = simulate(config(stop={"duration_s": 86_400.0}), Population(epoch_s=600.0))
+    assert simulated.virtual_s >= 86_400.0
+    assert time.perf_counter() - began_s < 60
+
+
+def test_learners_that_vanish_come_back_and_the_run_reaches_its_end():
+    simulated = simulate(config(stop={"rounds": 30}), Population(failure_rate=0.4, away_s=60.0))
+    assert not simulated.results.failed
+    assert simulated.results.rounds[-1].round == 30
+    cohorts = {len(record.cohort) for record in simulated.results.rounds}
+    assert len(cohorts) > 1, "some rounds were without those who had vanished"
+
+
+def test_learners_really_train_where_an_entry_is_given():
+    simulated = simulate(config(), ALIKE, entry=Steps)
+    assert [record.metrics["accuracy"] for record in simulated.results.rounds] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_a_curve_tells_when_a_target_was_reached():
+    curve = Curve.of("synchronous", simulate(config(), ALIKE, entry=Steps), "accuracy")
+    first, second, _ = curve.points
+    assert curve.reached_s(0.15) == second[0] > first[0] > 0
+    assert curve.reached_s(0.9) is None
+    assert curve.reached_s(0.1, "min") == first[0]
+
+
+def test_half_a_thousand_learners_take_part():
+    simulated = simulate(config(learners={"count": 500}, stop={"rounds": 2}), Population())
+    assert {len(record.cohort) for record in simulated.results.rounds} == {500}
+
+
+def test_the_population_is_drawn_as_it_is_described():
+    profiles = Population(epoch_s=10.0, spread=0.3, straggler_fraction=0.2, straggler_factor=4.0).draw(20_000, seed=1)
+    assert profiles.stragglers.sum() == 4_000
+    assert np.median(profiles.epoch_s[~profiles.stragglers]) == pytest.approx(10.0, rel=0.02)
+    assert np.median(profiles.epoch_s[profiles.stragglers]) == pytest.approx(40.0, rel=0.02)
+    assert np.log(profiles.epoch_s[~profiles.stragglers]).std() == pytest.approx(0.3, rel=0.03)
+    assert profiles.examples.min() >= 50
+    assert profiles.examples.max() <= 500
+
+
+def test_the_command_line_shows_a_table_and_writes_figures_and_a_plot(tmp_path):
+    path = tmp_path / "federation.toml"
+    path.write_text('seed = 1\n[learners]\nentry = "learner.py:Steps"\ncount = 3\n[stop]\nrounds = 2\n')
+    (tmp_path / "learner.py").write_text("")
+    plot, figures = tmp_path / "plot.png", tmp_path / "figures.json"
+    arguments = ["simulate", str(path), "--idle", "--learners", "20", "--plot", str(plot), "--json", str(figures)]
+    done = CliRunner().invoke(main, arguments, standalone_mode=False, catch_exceptions=False)
+    assert "20 virtual learners" in done.output
+    (measured,) = json.loads(figures.read_text())
+    assert (measured["protocol"], measured["rounds"]) == ("synchronous", 2)
+    assert plot.read_bytes().startswith(b"\x89PNG")
