@@ -394,11 +394,13 @@ class Controller(Actor[ToController]):
     @handle
     def events_from(self, message: EventsFrom) -> tuple[Event, ...] | Deferred[tuple[Event, ...]]:
         """The events from a number on, now or when there is one."""
-        news = self._life.events[message.number : message.number + EVENTS_PER_ANSWER_MAX]
-        if news or self._life.phase is Phase.DONE:
+        life = self._life
+        if not life.forgotten <= message.number <= life.next_number:
+            kept = f"{life.forgotten} to {life.next_number}"
+            raise Rejected(f"events are kept from number {kept}; {message.number} was asked for")
+        news = life.events_from(message.number, EVENTS_PER_ANSWER_MAX)
+        if news or life.phase is Phase.DONE:
             return tuple(news)
-        if message.number > len(self._life.events):
-            raise Rejected(f"the next event has number {len(self._life.events)}; {message.number} lies beyond it")
         deferred: Deferred[tuple[Event, ...]] = self.reply_later()
         self._watchers = [watcher for watcher in self._watchers if not watcher.done()]
         self._watchers.append(deferred)
@@ -419,7 +421,7 @@ class Controller(Actor[ToController]):
             "learners": sorted(self._members),
             "min_learners": self._plan.training.min_learners,
             "addresses": [str(address) for address in self._addresses],
-            "events": len(life.events),
+            "events": life.next_number,
             "stop_reason": life.stop_reason,
             "failed": life.failed,
         }

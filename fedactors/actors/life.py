@@ -15,6 +15,10 @@ from fedactors.stop import StopConditions, StopState
 from fedactors.task import Round, TaskId
 
 
+EVENTS_KEPT = 100_000
+"""Events that a driver which comes late finds at least."""
+
+
 class Phase(enum.StrEnum):
     """Where a federation stands; it only moves downward in this list."""
 
@@ -53,7 +57,8 @@ class Life:
         paused: no further round is granted.
         stop_reason: why it ends or ended, in words.
         failed: it ended because it could not go on.
-        events: all news, by number.
+        events: the newest news, without gaps.
+        forgotten: how many older ones there were; the number of the first that is kept.
     """
 
     conditions: StopConditions
@@ -71,13 +76,27 @@ class Life:
     stop_reason: str | None = None
     failed: bool = False
     events: list[Event] = field(default_factory=list)
+    forgotten: int = 0
 
     def __post_init__(self) -> None:
         self.stop = self.conditions.start()
 
     def publish(self, unix_s: float, kind: EventKind, body: Mapping[str, Any]) -> None:
         """Add one piece of news."""
-        self.events.append(Event(len(self.events), unix_s, kind, body))
+        self.events.append(Event(self.next_number, unix_s, kind, body))
+        if len(self.events) > 2 * EVENTS_KEPT:
+            del self.events[:EVENTS_KEPT]
+            self.forgotten += EVENTS_KEPT
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next event."""
+        return self.forgotten + len(self.events)
+
+    def events_from(self, number: int, at_most: int) -> list[Event]:
+        """Events from a number on; a number that is forgotten or lies ahead gives none."""
+        first = number - self.forgotten
+        return self.events[first : first + at_most] if first >= 0 else []
 
     @property
     def running(self) -> bool:
