@@ -30,7 +30,7 @@ Measured with 200 equal updates, the worst case: a plain float32 sum is off by 3
 
 
 class WeightedMean:
-    """sum p_i w_i / sum p_i over buffers of one layout, folded as they come.
+    """sum p_i w_i / sum p_i over buffers of one layout, folded as they come; or sum p_i (w_i - b_i), a step.
 
     Not safe for two threads at once; `add` and `take` may run in any thread.
 
@@ -44,8 +44,11 @@ class WeightedMean:
         self._exponent = 0
         self.factors = 0.0
 
-    def add(self, buffer: Buffer, factor: float) -> None:
-        """Fold one buffer, which is not kept; factors are finite and >= 0, and those above 0 within 1e30 of one another."""
+    def add(self, buffer: Buffer, factor: float, base: Buffer | None = None) -> None:
+        """Fold one buffer, which is not kept, or its difference from a base.
+
+        Factors are finite and >= 0, and those above 0 within 1e30 of one another.
+        """
         assert buffer.nbytes == self._layout.nbytes, f"a buffer of {buffer.nbytes} bytes for a layout of {self._layout.nbytes}"
         if factor == 0:
             return
@@ -55,7 +58,13 @@ class WeightedMean:
         self.factors += scaled
         with np.errstate(all="ignore"):  # a diverged learner's infinities are its own news, not a warning of ours
             for run in self._sums:
-                run.add(buffer, scaled)
+                run.add(buffer, scaled, base)
+
+    def shrink(self, exponent: int) -> None:
+        """Multiply what was added by 2^-exponent, as if its factors had been so much smaller; exact until it vanishes."""
+        self.factors = math.ldexp(self.factors, -exponent)
+        for run in self._sums:
+            run.shrink(math.ldexp(1.0, -exponent))
 
     def take(self) -> Buffer:
         """The mean, in a new buffer whose padding is zero; nothing is added any more. Needs factors above 0."""
@@ -64,6 +73,17 @@ class WeightedMean:
         with np.errstate(all="ignore"):
             for run in self._sums:
                 run.mean(out, self.factors)
+        zero_padding(out, self._layout)
+        self.clear()
+        return out
+
+    def step(self, current: Buffer, scale: float) -> Buffer:
+        """Current + scale * sum p_i (w_i - b_i), in a new buffer; nothing is added any more. Scale counts unscaled factors."""
+        assert self.factors > 0
+        out = np.empty(self._layout.nbytes, np.uint8)
+        with np.errstate(all="ignore"):
+            for run in self._sums:
+                run.step(out, current, math.ldexp(scale, self._exponent))
         zero_padding(out, self._layout)
         self.clear()
         return out
@@ -98,11 +118,11 @@ class _Sum:
         """Elements."""
         return (self.end - self.start) // DTYPES[self.dtype].itemsize
 
-    def add(self, buffer: Buffer, factor: float) -> None:
+    def add(self, buffer: Buffer, factor: float, base: Buffer | None) -> None:
         """Fold one buffer into level 0, and full levels into the one above."""
         fresh = self._open(0)
-        terms = values(buffer, self.dtype, self.start, self.end)
-        add_scaled(self.levels[0], terms != 0 if self.dtype == "bool" else terms, factor, self.tmp, fresh=fresh)
+        terms, less = self._terms(buffer), None if base is None else self._terms(base)
+        add_scaled(self.levels[0], terms, factor, self.tmp, fresh=fresh, less=less)
         self.count += 1
         level, filled = 0, self.count
         while filled % FAN == 0:
@@ -111,15 +131,35 @@ class _Sum:
 
     def mean(self, out: Buffer, factors: float) -> None:
         """Write the run's mean into its place in `out`."""
-        top = len(self.levels) - 1
-        for level in range(top):
-            if self.filled[level]:
-                self._carry(level)
-        write_mean(values(out, self.dtype, self.start, self.end), self.levels[top], factors, self.tmp, self.dtype)
+        write_mean(values(out, self.dtype, self.start, self.end), self._total(), factors, self.tmp, self.dtype)
+
+    def step(self, out: Buffer, current: Buffer, scale: float) -> None:
+        """Write current + scale * total into the run's place in `out`."""
+        total = self._total()
+        np.multiply(total, total.dtype.type(scale), out=total)
+        add_scaled(total, self._terms(current), 1.0, self.tmp, fresh=False)
+        write_mean(values(out, self.dtype, self.start, self.end), total, 1.0, self.tmp, self.dtype)
+
+    def shrink(self, factor: float) -> None:
+        """Multiply every level that counts."""
+        for level in (level for level, filled in zip(self.levels, self.filled, strict=True) if filled):
+            np.multiply(level, level.dtype.type(factor), out=level)
 
     def clear(self) -> None:
         self.count = 0
         self.filled = [False] * len(self.levels)
+
+    def _terms(self, buffer: Buffer) -> Array:
+        terms = values(buffer, self.dtype, self.start, self.end)
+        return terms != 0 if self.dtype == "bool" else terms
+
+    def _total(self) -> Array:
+        """The sum of all levels."""
+        top = len(self.levels) - 1
+        for level in range(top):
+            if self.filled[level]:
+                self._carry(level)
+        return self.levels[top]
 
     def _open(self, level: int) -> bool:
         """Make a level ready to be added to; whether it is empty."""
@@ -154,8 +194,8 @@ def values(buffer: Buffer, dtype: str, start: int, end: int) -> Array:
     return buffer[start:end].view(np.uint8 if dtype == "bool" else DTYPES[dtype])
 
 
-def add_scaled(total: Array, terms: Array, factor: float, tmp: Array, *, fresh: bool) -> None:
-    """Add factor * terms to total; where `fresh`, total becomes factor * terms.
+def add_scaled(total: Array, terms: Array, factor: float, tmp: Array, *, fresh: bool, less: Array | None = None) -> None:
+    """Add factor * (terms - less) to total; where `fresh`, total becomes factor * (terms - less).
 
     Args:
         total: float[n], float32 or float64.
@@ -163,13 +203,16 @@ def add_scaled(total: Array, terms: Array, factor: float, tmp: Array, *, fresh: 
         factor: rounded to total's dtype.
         tmp: like total, [min(n, BLOCK)].
         fresh: what total holds does not count.
+        less: like terms; nothing is taken away without it.
     """
     p = total.dtype.type(factor)
     widen = terms.dtype != total.dtype
     for at in blocks(total.size):
         out = total[at] if fresh else tmp[: at.stop - at.start]
         block = terms[at]
-        if widen:
+        if less is not None:
+            block = np.subtract(block, less[at], out=out, dtype=total.dtype, casting="unsafe")
+        elif widen:
             np.copyto(out, block, casting="unsafe")
             block = out
         np.multiply(block, p, out=out)

@@ -7,10 +7,15 @@ A `Rule` is its options; `rule.fold(layout)` is a `Fold`, the rule at work on on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+from fedactors.task import TrainReport
+
+
+def _no_report() -> TrainReport:
+    return TrainReport(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,12 +28,19 @@ class Contribution:
             unless the rule says that it keeps updates (`Rule.keeps_updates`).
         factor: >= 0, its share before normalisation: weighting times staleness discount.
         staleness: current version minus its base, >= 0.
+        discount: in (0, 1], the staleness discount that is in the factor.
+        report: what the learner says of its training.
+        base: uint8[layout.nbytes], the weights that training started from, never written to again; None where the rule does
+            not need it.
     """
 
     learner: LearnerId
     buffer: Buffer
     factor: float
     staleness: int = 0
+    discount: float = 1.0
+    report: TrainReport = field(default_factory=_no_report)
+    base: Buffer | None = None
 
 
 class Fold(ABC):
@@ -50,12 +62,29 @@ class Fold(ABC):
     def abandon(self) -> None:
         """Close the round as if nothing had been added."""
 
+    def forget(self, learner: LearnerId) -> None:  # noqa: B027  # most rules have nothing to forget
+        """A learner has left: what is kept of it from round to round counts no more. The open round keeps its update."""
+
 
 class Rule(ABC):
     """An aggregation rule. Implementations are frozen dataclasses whose fields are their options."""
 
     keeps_updates: ClassVar[bool] = False
     """True where a round holds every update until commit; False where updates are folded as they come, in O(1) models."""
+
+    needs_base: ClassVar[bool] = False
+    """True where a contribution must bring its base."""
+
+    weighs: ClassVar[bool] = True
+    """False where a factor only says whether an update counts: 0, or not."""
+
+    across_rounds: ClassVar[bool] = False
+    """True where the result is more than a combination of the round's updates, so that no server optimiser can step along it."""
+
+    @property
+    def updates_min(self) -> int:
+        """Updates that a round must have; with fewer, commit raises ModelError."""
+        return 1
 
     @abstractmethod
     def fold(self, layout: Layout) -> Fold:

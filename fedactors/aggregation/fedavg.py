@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from typing_extensions import override
 
 from fedactors.aggregation._kernels import WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
-from fedactors.errors import ModelError
-from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
-
-NAMES_MAX = 10
-"""Learners that an error names; the rest is counted."""
+from fedactors.aggregation.roll import Roll
+from fedactors.model import Buffer, GlobalModel, Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +37,19 @@ class FedAvgFold(Fold):
 
     def __init__(self, layout: Layout) -> None:
         self._mean = WeightedMean(layout)
-        self._learners: list[LearnerId] = []
+        self._roll = Roll()
 
     @override
     def add(self, contribution: Contribution) -> None:
-        assert math.isfinite(contribution.factor), f"{contribution.learner} has factor {contribution.factor}"
-        assert contribution.factor >= 0, f"{contribution.learner} has factor {contribution.factor}"
-        self._learners.append(contribution.learner)
+        self._roll.enter(contribution)
         self._mean.add(contribution.buffer, contribution.factor)
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
-        learners, self._learners = self._learners, []
-        if not learners:
-            raise ModelError("there is nothing to combine: no update was added")
-        if not self._mean.factors:
-            raise ModelError(f"the updates' factors sum to zero: {_named(learners)} reported nothing that they are weighted by")
+        self._roll.close()
         return self._mean.take()
 
     @override
     def abandon(self) -> None:
-        self._learners.clear()
+        self._roll.clear()
         self._mean.clear()
-
-
-def _named(learners: list[LearnerId]) -> str:
-    rest = len(learners) - NAMES_MAX
-    return ", ".join(sorted(learners)[:NAMES_MAX]) + (f" and {rest} more" if rest > 0 else "")

@@ -8,12 +8,12 @@ from typing import ClassVar
 from typing_extensions import override
 
 from fedactors.aggregation.base import Contribution, Fold, Rule
-from fedactors.model import Buffer, GlobalModel, Layout
+from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered(Rule):
-    """Holds a round's contributions and adds them at commit, ordered by learner id; two of one learner in order of staleness.
+    """Holds a round's contributions and adds them at commit, ordered by learner id; two of one learner with the stalest first.
 
     Floating-point sums depend on their order; arrival depends on the network. Costs memory: every update of the round is kept
     until it is combined, N models where the rule alone may need one.
@@ -26,6 +26,16 @@ class Ordered(Rule):
 
     rule: Rule
 
+    @property
+    def needs_base(self) -> bool:  # type: ignore[override]  # as the rule that it orders
+        """As the rule that combines."""
+        return self.rule.needs_base
+
+    @property
+    @override
+    def updates_min(self) -> int:
+        return self.rule.updates_min
+
     @override
     def fold(self, layout: Layout) -> Fold:
         return OrderedFold(self.rule.fold(layout))
@@ -37,23 +47,36 @@ class OrderedFold(Fold):
     def __init__(self, fold: Fold) -> None:
         self._fold = fold
         self._contributions: list[Contribution] = []
+        self._gone: set[LearnerId] = set()
 
     @override
     def add(self, contribution: Contribution) -> None:
         self._contributions.append(contribution)
+        self._gone.discard(contribution.learner)
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
         contributions, self._contributions = self._contributions, []
         for contribution in sorted(contributions, key=_place):
             self._fold.add(contribution)
+        self._forget_gone()
         return self._fold.commit(current)
 
     @override
     def abandon(self) -> None:
         self._contributions.clear()
         self._fold.abandon()
+        self._forget_gone()
+
+    @override
+    def forget(self, learner: LearnerId) -> None:
+        self._gone.add(learner)
+
+    def _forget_gone(self) -> None:
+        for learner in sorted(self._gone):
+            self._fold.forget(learner)
+        self._gone.clear()
 
 
 def _place(contribution: Contribution) -> tuple[str, int, float]:
-    return contribution.learner, contribution.staleness, contribution.factor
+    return contribution.learner, -contribution.staleness, contribution.factor

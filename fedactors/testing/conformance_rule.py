@@ -14,6 +14,7 @@ from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.ordered import Ordered
 from fedactors.errors import ModelError
 from fedactors.model import DTYPES, Buffer, GlobalModel, Layout, is_floating
+from fedactors.task import TrainReport
 
 LAYOUT = Layout.from_specs(
     [
@@ -26,13 +27,15 @@ LAYOUT = Layout.from_specs(
 """Every dtype, changing from tensor to tensor; scalars, an empty tensor, one of several blocks."""
 
 
-def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True) -> None:
+def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True, moves_only_with_its_updates: bool = True) -> None:
     """Have the rule combine updates of every dtype.
 
     Args:
         rule: with the options to check.
         equal_updates_are_a_fixed_point: whether learners that all send the same weights get these weights back, to within
             rounding; false for a rule that goes only a part of the way, or adds noise.
+        moves_only_with_its_updates: whether a first round whose updates all equal the current model leaves it as it is, to
+            within rounding; false for a rule that adds noise.
 
     Raises:
         AssertionError: it does not do what a rule owes; the message says what.
@@ -44,6 +47,9 @@ def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True) -> N
     _leaves_no_trace_of_an_abandoned_round(rule)
     _refuses_to_combine_nothing(rule)
     _gives_the_same_bits_in_any_order(rule)
+    _does_not_mind_the_leave_of_a_stranger(rule)
+    if moves_only_with_its_updates:
+        _stays_where_all_updates_are(rule)
     if equal_updates_are_a_fixed_point:
         _keeps_what_all_agree_on(rule)
 
@@ -60,8 +66,19 @@ def example_buffer(seed: int, layout: Layout = LAYOUT) -> Buffer:
 
 
 def example_contributions(number: int = 5) -> list[Contribution]:
-    """Updates of learners with different factors."""
-    return [Contribution(f"learner-{seed:03}", example_buffer(seed), float(10 + seed)) for seed in range(number)]
+    """Updates of learners with different factors, reports and staleness, all from version 0."""
+    base = example_buffer(1_000)
+    return [_contribution(f"learner-{seed:03}", example_buffer(seed), float(10 + seed), base) for seed in range(number)]
+
+
+def _contribution(learner: str, buffer: Buffer, factor: float, base: Buffer) -> Contribution:
+    num = int(factor)
+    report = TrainReport(num_examples=num, num_batches=1 + num % 7, epochs=1.0)
+    return Contribution(learner, buffer, factor, staleness=num % 3, report=report, base=base)
+
+
+def _enough(rule: Rule, at_least: int = 5) -> list[Contribution]:
+    return example_contributions(max(at_least, rule.updates_min))
 
 
 def _current() -> GlobalModel:
@@ -75,7 +92,7 @@ def _combined(fold: Fold, contributions: Sequence[Contribution], current: Global
 
 
 def _commits_a_new_buffer(rule: Rule) -> None:
-    current, contributions = _current(), example_contributions()
+    current, contributions = _current(), _enough(rule)
     fold = rule.fold(LAYOUT)
     first = _combined(fold, contributions, current)
     bits = first.tobytes()
@@ -91,7 +108,7 @@ def _commits_a_new_buffer(rule: Rule) -> None:
 
 
 def _does_not_change_what_it_is_given(rule: Rule) -> None:
-    current, contributions = _current(), example_contributions()
+    current, contributions = _current(), _enough(rule)
     before = [contribution.buffer.tobytes() for contribution in contributions]
     _combined(rule.fold(LAYOUT), contributions, current)
     assert [contribution.buffer.tobytes() for contribution in contributions] == before, "the rule wrote to an update"
@@ -100,10 +117,10 @@ def _does_not_change_what_it_is_given(rule: Rule) -> None:
 
 def _does_not_keep_what_it_is_given(rule: Rule) -> None:
     fold = rule.fold(LAYOUT)
-    for contribution in example_contributions():
+    for contribution in _enough(rule):
         fold.add(contribution)
         contribution.buffer[:] = 0xFF
-    expected = _combined(rule.fold(LAYOUT), example_contributions())
+    expected = _combined(rule.fold(LAYOUT), _enough(rule))
     said = "an update that was overwritten after add changed the result; set keeps_updates = True if the rule keeps updates"
     assert fold.commit(_current()).tobytes() == expected.tobytes(), said
 
@@ -114,20 +131,23 @@ def _leaves_no_trace_of_an_abandoned_round(rule: Rule) -> None:
         fold.add(contribution)
     fold.abandon()
     fold.abandon()
-    expected = _combined(rule.fold(LAYOUT), example_contributions()[2:])
-    assert _combined(fold, example_contributions()[2:]).tobytes() == expected.tobytes(), "an abandoned round left a trace"
+    expected = _combined(rule.fold(LAYOUT), _enough(rule)[::-1])
+    assert _combined(fold, _enough(rule)[::-1]).tobytes() == expected.tobytes(), "an abandoned round left a trace"
 
 
 def _refuses_to_combine_nothing(rule: Rule) -> None:
     fold = rule.fold(LAYOUT)
     _is_refused(fold, "nothing was added")
     for learner in ("anna", "bela"):
-        fold.add(Contribution(learner, example_buffer(1), 0.0))
+        fold.add(_contribution(learner, example_buffer(1), 0.0, example_buffer(1_000)))
     said = _is_refused(fold, "all factors are 0")
     assert "anna" in said, f"the error does not name the learners whose factors sum to zero: {said}"
     assert "bela" in said, f"the error does not name the learners whose factors sum to zero: {said}"
-    after = _combined(fold, example_contributions(2))
-    expected = _combined(rule.fold(LAYOUT), example_contributions(2))
+    if rule.updates_min > 1:
+        fold.add(example_contributions(1)[0])
+        _is_refused(fold, f"the rule says that it needs {rule.updates_min} updates, and 1 was added")
+    after = _combined(fold, _enough(rule, 2))
+    expected = _combined(rule.fold(LAYOUT), _enough(rule, 2))
     assert after.tobytes() == expected.tobytes(), "a refused commit left a trace in the next round"
 
 
@@ -140,7 +160,7 @@ def _is_refused(fold: Fold, why: str) -> str:
 
 
 def _gives_the_same_bits_in_any_order(rule: Rule) -> None:
-    contributions = example_contributions()
+    contributions = _enough(rule)
     ordered = rule if isinstance(rule, Ordered) else Ordered(rule)
     forwards = _combined(ordered.fold(LAYOUT), contributions)
     backwards = _combined(ordered.fold(LAYOUT), contributions[::-1])
@@ -149,10 +169,29 @@ def _gives_the_same_bits_in_any_order(rule: Rule) -> None:
     )
 
 
+def _does_not_mind_the_leave_of_a_stranger(rule: Rule) -> None:
+    fold = rule.fold(LAYOUT)
+    fold.forget("nobody")
+    said = "a learner that left before it had sent anything changed the result"
+    assert _combined(fold, _enough(rule)).tobytes() == _combined(rule.fold(LAYOUT), _enough(rule)).tobytes(), said
+
+
+def _stays_where_all_updates_are(rule: Rule) -> None:
+    current = _current()
+    updates = [_contribution(c.learner, current.buffer.copy(), c.factor, current.buffer) for c in _enough(rule)]
+    _is_about(_combined(rule.fold(LAYOUT), updates), current.buffer, "all updates equal the current model, but {} moved")
+
+
 def _keeps_what_all_agree_on(rule: Rule) -> None:
     agreed = example_buffer(7)
-    contributions = [Contribution(f"learner-{n}", agreed.copy(), 3.0 + n) for n in range(5)]
-    combined = LAYOUT.views(_combined(rule.fold(LAYOUT), contributions))
-    for name, expected in LAYOUT.views(agreed).items():
-        close = np.allclose(combined[name].astype(np.float64), expected.astype(np.float64), rtol=1e-6, atol=1e-6)
-        assert close, f"all updates agree on {name!r}, and the combination differs"
+    base = example_buffer(1_000)
+    contributions = [_contribution(c.learner, agreed.copy(), c.factor, base) for c in _enough(rule)]
+    combined = _combined(rule.fold(LAYOUT), contributions)
+    _is_about(combined, agreed, "all updates agree on {}, and the combination differs")
+
+
+def _is_about(found: Buffer, expected: Buffer, said: str) -> None:
+    views = LAYOUT.views(found)
+    for name, value in LAYOUT.views(expected).items():
+        close = np.allclose(views[name].astype(np.float64), value.astype(np.float64), rtol=1e-6, atol=1e-6)
+        assert close, said.format(repr(name))

@@ -1,0 +1,128 @@
+"""Optimisers on the server: what the cohort's combined update is the gradient of.
+
+    combined = what a rule makes of the round's updates      (fedavg, median, ...)
+    d        = combined - x                                  the pseudo-gradient, downhill
+    x        <- x + what the optimiser makes of d
+
+Any rule whose result is a combination of the round's updates can be the one that combines.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from fedactors.aggregation._kernels import accumulator, blocks, values, zero_padding
+from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.aggregation.fedavg import FedAvg
+from fedactors.aggregation.widened import Widened
+from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, LearnerId, is_floating
+
+
+class Stepper(ABC):
+    """An optimiser at work on one run of a model: its state, and how it steps."""
+
+    @abstractmethod
+    def step(self, at: slice, delta: Array) -> None:
+        """Turn a block of the pseudo-gradient, in place, into what is added to x; `at` is the block's place in the run."""
+
+
+class ServerOptimiser(Rule):
+    """A rule that steps along the combined update; by itself it combines by fedavg, otherwise `ServerStep(optimiser, rule)`.
+
+    Floating-point tensors are stepped, in float32 (float64 for float64); integers and bools are what the combining rule says.
+    16-bit tensors are combined in float32, so that their small updates are not lost before the optimiser sees them.
+    Memory: the optimiser's state stays from round to round, one or two float32 models.
+    """
+
+    @abstractmethod
+    def stepper(self, size: int, dtype: np.dtype[Any]) -> Stepper:
+        """The optimiser at work on a run of so many elements; its state has this dtype."""
+
+    @override
+    def fold(self, layout: Layout) -> Fold:
+        return ServerStep(self, FedAvg()).fold(layout)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStep(Rule):
+    """A server optimiser over a combining rule.
+
+    Attributes:
+        optimiser: what steps.
+        combine: what makes one update of the round's.
+    """
+
+    optimiser: ServerOptimiser
+    combine: Rule
+
+    @property
+    def keeps_updates(self) -> bool:  # type: ignore[override]  # as the rule that combines
+        """As the rule that combines."""
+        return self.combine.keeps_updates
+
+    @property
+    def needs_base(self) -> bool:  # type: ignore[override]  # as the rule that combines
+        """As the rule that combines."""
+        return self.combine.needs_base
+
+    @property
+    @override
+    def updates_min(self) -> int:
+        return self.combine.updates_min
+
+    @override
+    def fold(self, layout: Layout) -> Fold:
+        return ServerFold(self, layout)
+
+
+class ServerFold(Fold):
+    """The combining rule's fold, and the optimiser's state for each floating-point run."""
+
+    def __init__(self, rule: ServerStep, layout: Layout) -> None:
+        self._widened = Widened(layout, keeps=rule.keeps_updates)
+        self._fold = rule.combine.fold(self._widened.layout)
+        self._runs = [
+            (dtype, start, end, self._stepper(rule.optimiser, dtype, end - start) if is_floating(dtype) else None)
+            for dtype, start, end in self._widened.layout.runs()
+            if start < end
+        ]
+
+    @staticmethod
+    def _stepper(optimiser: ServerOptimiser, dtype: str, nbytes: int) -> Stepper:
+        return optimiser.stepper(nbytes // DTYPES[dtype].itemsize, np.dtype(accumulator(dtype)))
+
+    @override
+    def add(self, contribution: Contribution) -> None:
+        self._fold.add(self._widened.contribution(contribution))
+
+    @override
+    def commit(self, current: GlobalModel) -> Buffer:
+        wide = GlobalModel(current.version, self._widened.layout, self._widened.buffer(current.buffer))
+        out = self._fold.commit(wide)
+        with np.errstate(all="ignore"):
+            for dtype, start, end, stepper in self._runs:
+                if stepper is not None:
+                    _step(stepper, values(wide.buffer, dtype, start, end), values(out, dtype, start, end))
+        zero_padding(out, self._widened.layout)
+        return self._widened.narrowed(out)
+
+    @override
+    def abandon(self) -> None:
+        self._fold.abandon()
+
+    @override
+    def forget(self, learner: LearnerId) -> None:
+        self._fold.forget(learner)
+
+
+def _step(stepper: Stepper, x: Array, combined: Array) -> None:
+    """Write x plus the optimiser's step over what was combined."""
+    for at in blocks(x.size):
+        np.subtract(combined[at], x[at], out=combined[at])
+        stepper.step(at, combined[at])
+        np.add(x[at], combined[at], out=combined[at])
