@@ -14,7 +14,6 @@ from fedactors.record import Event, EventKind
 from fedactors.stop import StopConditions, StopState
 from fedactors.task import Round, TaskId
 
-
 EVENTS_KEPT = 100_000
 """Events that a driver which comes late finds at least."""
 

@@ -69,7 +69,7 @@ def test_a_misspelt_verb_is_one_line_with_the_nearest() -> None:
     result = run("chek")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "error: no verb named 'chek'; did you mean 'check'? (known: check, up, controller, learner, driver)"
+        "error: no verb named 'chek'; did you mean 'check'? (known: check, up, controller, learner, driver, bench, simulate)"
     ]
 
 
