@@ -250,7 +250,7 @@ class Controller(Actor[ToController]):
         self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version)
         if (why := life.stop.after_commit(message.round)) is not None:
             self._end(why)
-        elif not life.conditions.needs_evaluation:
+        elif not self._waits_for_evaluation:
             self._grant()
 
     @handle
@@ -261,8 +261,13 @@ class Controller(Actor[ToController]):
         if life.phase is Phase.TRAINING:
             if (why := life.stop.after_evaluation(message.record)) is not None:
                 self._end(why)
-            elif life.conditions.needs_evaluation:
+            elif self._waits_for_evaluation:
                 self._grant()
+
+    @property
+    def _waits_for_evaluation(self) -> bool:
+        """Whether the next round begins only once the result of the last one is evaluated."""
+        return self._life.conditions.needs_evaluation and not self._plan.training.protocol.streams
 
     @handle
     def training_over(self, message: TrainingOver) -> None:
@@ -421,7 +426,8 @@ class Controller(Actor[ToController]):
             "learners": sorted(self._members),
             "min_learners": self._plan.training.min_learners,
             "addresses": [str(address) for address in self._addresses],
-            "events": life.next_number,
+            "first_event": life.forgotten,
+            "next_event": life.next_number,
             "stop_reason": life.stop_reason,
             "failed": life.failed,
         }

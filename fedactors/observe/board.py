@@ -144,9 +144,10 @@ class Board:
     def _on_round_began(self, at_s: float, body: Any) -> None:
         self.note, self.round = "", body["round"]
         self._open[body["round"]] = OpenRound(at_s, tuple(body["cohort"]))
+        streams = not body["cohort"]  # learners train across rounds
         for learner, row in self.learners.items():
             if row.state not in GONE:
-                row.state = State.TRAINING if learner in body["cohort"] else State.WAITING
+                row.state = State.TRAINING if streams or learner in body["cohort"] else State.WAITING
 
     def _on_update_accepted(self, at_s: float, body: Any) -> None:
         row = self._row(body["learner"])

@@ -158,8 +158,11 @@ class Referee:
     def _may_count(self, event: on.UpdateArrived) -> bool:
         """Whether this is the first answer to an open training task, by its owner."""
         given = self.tasks.get(event.task)
-        is_open = given is not None and given.open and given.train and given.learner == event.learner
-        return is_open and event.task not in self.waiting
+        is_open = given is not None and given.open and given.train
+        return is_open and self._is_owner(event) and event.task not in self.waiting
+
+    def _is_owner(self, event: on.UpdateArrived) -> bool:
+        return event.task in self.tasks and self.tasks[event.task].learner == event.learner
 
     def _close(self, task: TaskId, learner: LearnerId, *, train: bool) -> None:
         given = self.tasks.get(task)
@@ -292,7 +295,8 @@ class Referee:
     def judge_answer(self, event: Event, commands: list[Command], *, countable: bool) -> None:
         """Every update is accepted or refused once: at once, or, if it may count, as soon as a round is open to count in."""
         verdicts = [(command.task, command.learner) for command in commands if isinstance(command, (on.Accept, on.Refuse))]
-        if isinstance(event, on.UpdateArrived) and not countable and event.task not in self.waiting:
+        repeats = isinstance(event, on.UpdateArrived) and event.task in self.waiting and self._is_owner(event)
+        if isinstance(event, on.UpdateArrived) and not countable and not repeats:
             assert (event.task, event.learner) in verdicts, f"{event} was answered with {commands}"
             verdicts.remove((event.task, event.learner))
         for task, learner in verdicts:
