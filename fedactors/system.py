@@ -224,21 +224,31 @@ class Federation:
 
     async def _unless_failed(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, unless the actors fail for good before it is there."""
-        working, failing = asyncio.ensure_future(work), asyncio.ensure_future(self._system.wait_failed())
-        try:
-            await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                return working.result()
-            raise FederationFailed(f"the controller failed too often: {failing.result()!r}")
-        finally:
-            working.cancel()
-            failing.cancel()
+
+        async def failure() -> Exception:
+            return FederationFailed(f"the controller failed too often: {await self._system.wait_failed()!r}")
+
+        return await unless(failure(), work)
 
 
 def _configured(config: Config | Mapping[str, Any] | str | Path) -> Config:
     if isinstance(config, Config):
         return config
     return configuration.from_mapping(config) if isinstance(config, Mapping) else configuration.read(Path(config))
+
+
+async def unless(failure: Coroutine[Any, Any, Exception], work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, unless `failure` returns first: then what it returned is raised. Neither outlives the call."""
+    working, failing = asyncio.ensure_future(work), asyncio.ensure_future(failure)
+    try:
+        await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise failing.result()
+        return working.result()
+    finally:
+        working.cancel()
+        failing.cancel()
+        await asyncio.gather(working, failing, return_exceptions=True)
 
 
 def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]], compute: Compute) -> Blueprint:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 from fedactors.config import Config, load_entry
 from fedactors.driver.driver import Driver, Observer
 from fedactors.driver.processes import Processes
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.record import Event, EventKind, Results
-from fedactors.system import Federation
+from fedactors.system import Federation, unless
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -70,7 +68,7 @@ async def run_up(
             return await driver.run()
         processes = await exits.enter_async_context(Processes(directory.logs))
         await start_learners(config, directory.path / "config.toml", str(federation.addresses[0]), processes)
-        return await _unless(processes.wait_too_few(lambda: first_round.needed), driver.run())
+        return await unless(processes.wait_too_few(lambda: first_round.needed), driver.run())
 
 
 async def start_learners(config: Config, path: Path, address: str, processes: Processes) -> None:
@@ -81,17 +79,3 @@ async def start_learners(config: Config, path: Path, address: str, processes: Pr
     for index in range(count):
         place = ["--address", address, "--id", f"learner-{index}", "--index", str(index)]
         await processes.start(f"learner-{index}", ["learner", str(path), *place], environment)
-
-
-async def _unless(failing: Coroutine[Any, Any, Exception], work: Coroutine[Any, Any, Results]) -> Results:
-    """The result of `work`, unless `failing` ends first: then what it returned is raised."""
-    working, failure = asyncio.ensure_future(work), asyncio.ensure_future(failing)
-    try:
-        await asyncio.wait({working, failure}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise failure.result()
-        return working.result()
-    finally:
-        working.cancel()
-        failure.cancel()
-        await asyncio.gather(working, failure, return_exceptions=True)
