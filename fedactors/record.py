@@ -23,6 +23,7 @@ the keys of its body (every number is a plain int or float, every id a string):
 from __future__ import annotations
 
 import enum
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -204,11 +205,19 @@ class Results:
 
 
 class History:
-    """Gathers what the events of a run tell, one at a time and in order, into its results."""
+    """Gathers what the events of a run tell, one at a time and in order, into its results.
+
+    Attributes:
+        rounds: in order of their numbers, although a round may end before one that was committed earlier.
+        metrics: of the last round that was evaluated.
+        stop_reason, failed: see `Results`.
+        finished: the run is over.
+    """
 
     def __init__(self) -> None:
         self.rounds: list[RoundRecord] = []
         self.metrics: Metrics = {}
+        self._evaluated: Round = 0
         self.stop_reason = ""
         self.failed = False
         self.finished = False
@@ -217,8 +226,9 @@ class History:
         """One more event."""
         if event.kind is EventKind.ROUND_ENDED:
             record = RoundRecord.from_map(event.body["record"])
-            self.rounds.append(record)
-            self.metrics = record.metrics or self.metrics
+            insort(self.rounds, record, key=lambda known: known.round)
+            if record.metrics and record.round >= self._evaluated:
+                self.metrics, self._evaluated = record.metrics, record.round
         elif event.kind is EventKind.FINISHED:
             self.finished = True
             self.stop_reason, self.failed = event.body["stop_reason"], event.body["failed"]

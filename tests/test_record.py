@@ -62,6 +62,14 @@ def test_history_gathers_the_results_from_events():
     assert history.results("demo", 7, None) == Results("demo", 7, "enough", False, (record(1, accuracy=0.5), record(2)), None)
 
 
+def test_history_keeps_rounds_in_order_although_an_evaluation_came_late():
+    history = History()
+    for number, ended in enumerate((record(1, accuracy=0.5), record(3, accuracy=0.7), record(2, accuracy=0.6))):
+        history.take(event(number, EventKind.ROUND_ENDED, record=ended.to_map()))
+    assert [known.round for known in history.rounds] == [1, 2, 3]
+    assert history.metrics == {"accuracy": 0.7}
+
+
 def test_event_kinds_are_listed_in_the_module_with_their_bodies():
     import fedactors.record
 
