@@ -56,6 +56,7 @@ class Books:
         self._tell_training_loss: set[LearnerId] = set()
         self._deadlines: set[str] = set()
         self._now_s = 0.0
+        self._given = 0  # training tasks
 
     def listen(self, now_s: float) -> None:
         """An event begins at this time."""
@@ -92,7 +93,8 @@ class Books:
         """Give a learner that is here a training task on the newest version."""
         task = next(self._task_ids)
         self.tasks.open(task, OpenTask(learner, round_, self.version, given_s=self._now_s))
-        self.here[learner] = replace(self.here[learner], last_round=round_)
+        self._given += 1
+        self.here[learner] = replace(self.here[learner], last_round=round_, last_task=self._given)
         self.say(Train(task, learner, round_, self.version, steps))
         return task
 

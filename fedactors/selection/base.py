@@ -24,6 +24,7 @@ class Candidate:
         loss: the metric `loss` of its latest training or, where it reports none, of its latest evaluation; None: not known.
         duration_s: seconds from its latest training task to the update; None: not known.
         last_round: the latest round in which it was given a training task; None: it never was.
+        last_task: a number that grows with every training task that anybody is given, of its latest one; None: it had none.
         ms_per_batch, ms_per_epoch: milliseconds, of its latest training that reported them; 0: not known.
     """
 
@@ -33,6 +34,7 @@ class Candidate:
     loss: float | None = None
     duration_s: float | None = None
     last_round: Round | None = None
+    last_task: int | None = None
     ms_per_batch: float = 0.0
     ms_per_epoch: float = 0.0
 

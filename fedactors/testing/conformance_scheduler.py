@@ -21,6 +21,8 @@ from fedactors.scheduling import base as on
 from fedactors.scheduling.base import Command, Event, Protocol, Terms
 from fedactors.selection.base import Candidate, Selection
 from fedactors.selection.everyone import Everyone
+from fedactors.selection.power_of_choice import PowerOfChoice
+from fedactors.selection.round_robin import RoundRobin
 from fedactors.selection.uniform import Uniform
 from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
     from hypothesis.stateful import RuleBasedStateMachine
 
 LEARNERS = tuple(f"learner-{number}" for number in range(5))
-SELECTIONS: tuple[Selection, ...] = (Everyone(), Uniform(count=2), Uniform(fraction=0.5))
+SELECTIONS: tuple[Selection, ...] = (
+    Everyone(),
+    Uniform(count=2),
+    Uniform(fraction=0.5),
+    RoundRobin(count=2),
+    PowerOfChoice(count=1, candidates=3),
+)
 REPORTS: tuple[TrainReport | None, ...] = (
     None,
     TrainReport(10, 5, 1.0, ms_per_batch=2.0, ms_per_epoch=10.0, metrics={"loss": 0.5}),

@@ -6,7 +6,9 @@ def test_my_policy_conforms():
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,10 +18,12 @@ from fedactors.task import Round
 
 SIZES = (1, 2, 3, 10, 100)
 ROUNDS = 20
+KNOWN: tuple[Callable[[int], bool], ...] = (lambda _: False, lambda _: True, lambda n: n % 3 == 0)
+"""Of which candidates something is known: of none, of all, of some."""
 
 
 def check_selection(selection: Selection, *, tags: Sequence[str] = ("fast", "slow")) -> None:
-    """Have the policy select from few and many candidates, round by round.
+    """Have the policy select from few and many candidates, new ones and known ones, round by round.
 
     Args:
         selection: with the options to check.
@@ -28,8 +32,8 @@ def check_selection(selection: Selection, *, tags: Sequence[str] = ("fast", "slo
     Raises:
         AssertionError: it does not do what a policy owes; the message says what.
     """
-    for size in SIZES:
-        candidates = [Candidate(f"learner-{n:03}", 10 * n, frozenset({tags[n % len(tags)]})) for n in range(size)]
+    for size, known in itertools.product(SIZES, KNOWN):
+        candidates = [_candidate(n, tags[n % len(tags)], knows=known(n)) for n in range(size)]
         given = list(candidates)
         for round_ in range(1, ROUNDS + 1):
             cohort = _select(selection, candidates, round_)
@@ -37,6 +41,14 @@ def check_selection(selection: Selection, *, tags: Sequence[str] = ("fast", "slo
             again = _select(selection, candidates, round_)
             assert cohort == again, f"round {round_} was selected as {cohort}, then as {again}: draw all that is random from rng"
         assert candidates == given, "the candidates were changed; they are the caller's"
+
+
+def _candidate(n: int, tag: str, *, knows: bool) -> Candidate:
+    newcomer = Candidate(f"learner-{n:03}", 10 * n, frozenset({tag}))
+    if not knows:
+        return newcomer
+    loss = (0.0, 0.5, -1.0, 1e308)[n % 4]
+    return replace(newcomer, loss=loss, duration_s=float(n % 7), last_round=1 + n % 5, ms_per_batch=1.0, ms_per_epoch=float(n))
 
 
 def _select(selection: Selection, candidates: Sequence[Candidate], round_: Round) -> list[LearnerId]:

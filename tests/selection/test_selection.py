@@ -5,13 +5,33 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from fedactors import plugins
 from fedactors.errors import ConfigError
 from fedactors.selection.base import Candidate
+from fedactors.selection.by_tag import ByTag
 from fedactors.selection.everyone import Everyone
+from fedactors.selection.oort import Oort
+from fedactors.selection.power_of_choice import PowerOfChoice
+from fedactors.selection.round_robin import RoundRobin
 from fedactors.selection.uniform import Uniform
 from fedactors.testing.conformance_selection import check_selection
 
-POLICIES = [Everyone(), Uniform(fraction=0.1), Uniform(fraction=1.0), Uniform(count=1), Uniform(count=7)]
+POLICIES = [
+    Everyone(),
+    Uniform(fraction=0.1),
+    Uniform(fraction=1.0),
+    Uniform(count=1),
+    Uniform(count=7),
+    RoundRobin(count=1),
+    RoundRobin(count=7),
+    ByTag(("fast",)),
+    ByTag(("fast", "big"), match="any", count=3),
+    PowerOfChoice(count=1, candidates=1),
+    PowerOfChoice(count=3, candidates=8),
+    Oort(count=1),
+    Oort(count=7, explore=0.5, explore_min=0.1),
+    Oort(count=7, explore=0.0, explore_min=0.0, penalty=0.0),
+]
 
 
 def candidates(number):
@@ -25,6 +45,11 @@ def select(policy, number, seed=0):
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_policy_conforms(policy):
     check_selection(policy)
+
+
+def test_every_registered_policy_is_checked():
+    checked = {type(policy) for policy in POLICIES}
+    assert checked == {plugins.load("fedactors.selection", name) for name in plugins.names("fedactors.selection")}
 
 
 def test_everyone_selects_all_in_order():
