@@ -12,16 +12,12 @@ from fedactors.cli import options
 from fedactors.cli.options import Talk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fedactors.config import Config
     from fedactors.simulation.comparison import Curve
 
 
 @click.command(short_help="Run a federation in virtual time: a day of it in seconds.")
-@options.file
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option("--learners", type=click.IntRange(min=1), help="How many virtual learners.  [default: as FILE says]")
-@click.option("--protocol", "protocols", multiple=True, metavar="NAME", help="Compare these protocols; may be repeated.")
 @click.option("--idle", is_flag=True, help="Learners take their time but do not train: for questions of time and size alone.")
 @click.option("--parameters", type=click.IntRange(min=1), default=1_000, show_default=True, help="Of the model, with --idle.")
 @click.option("--metric", default="accuracy", show_default=True, help="To compare.")
@@ -31,9 +27,8 @@ if TYPE_CHECKING:
 @options.overrides
 @options.talk
 def simulate(
-    file: Path,
+    files: tuple[Path, ...],
     learners: int | None,
-    protocols: tuple[str, ...],
     idle: bool,
     parameters: int,
     metric: str,
@@ -43,7 +38,7 @@ def simulate(
     overrides: tuple[str, ...],
     talk: Talk,
 ) -> None:
-    """Run the federation of FILE in virtual time, with the real controller and virtual learners.
+    """Run the federation of each FILE in virtual time, with the real controller and virtual learners, and compare them.
 
     The learners' speed, delays and failures are drawn from the table [simulation] of FILE; without --idle they really train, with
     the code that FILE names, and only the time is virtual.
@@ -56,12 +51,12 @@ def simulate(
 
     curves = []
     with logging.configure("warning", console="info" if talk.verbose else "warning", tracebacks=talk.debug):
-        for name in protocols or (None,):
-            config = configuration.read(file, (*overrides, *_of_protocol(name)))
+        for file in files:
+            config = configuration.read(file, overrides)
             entry = None if idle else configuration.load_entry(config)
             simulated = run(config, Population.of(config), learners=learners, entry=entry, parameters=parameters)
-            curves.append(Curve.of(config.protocol.name, simulated, metric))
-            _show(curves[-1], config, metric, target, first=len(curves) == 1)
+            curves.append(Curve.of(config.name, simulated, metric))
+            _show(curves[-1], metric, target, first=len(curves) == 1)
     if plot_file is not None:
         plot(curves, metric, plot_file, target)
         click.echo(f"plot: {plot_file}")
@@ -69,16 +64,12 @@ def simulate(
         json_file.write_text(json.dumps([_figures(curve, target) for curve in curves], indent=2) + "\n", encoding="utf-8")
 
 
-def _of_protocol(name: str | None) -> Sequence[str]:
-    return () if name is None else (f"protocol.name={json.dumps(name)}",)
-
-
-def _show(curve: Curve, config: Config, metric: str, target: float | None, *, first: bool) -> None:
+def _show(curve: Curve, metric: str, target: float | None, *, first: bool) -> None:
     figures = _figures(curve, target)
     if first:
         learners = figures["learners"]
-        click.echo(f"{config.name}: {learners['learners']:,} virtual learners, {learners['stragglers']:,} of them stragglers")
-        columns = ("protocol", "rounds", "virtual s", metric, "target after s", "wall s", "messages/s")
+        click.echo(f"{learners['learners']:,} virtual learners, {learners['stragglers']:,} of them stragglers")
+        columns = ("federation", "rounds", "virtual s", metric, "target after s", "wall s", "messages/s")
         click.echo("".join(f"{title:>16}" for title in columns))
     reached = figures["target_after_s"]
     values = (
@@ -96,7 +87,7 @@ def _show(curve: Curve, config: Config, metric: str, target: float | None, *, fi
 def _figures(curve: Curve, target: float | None) -> dict[str, Any]:
     simulated = curve.simulated
     return {
-        "protocol": curve.name,
+        "federation": curve.name,
         "learners": simulated.profiles.summary(),
         "rounds": len(simulated.results.rounds),
         "stop_reason": simulated.results.stop_reason,

@@ -1,4 +1,4 @@
-"""Which protocol gets there first? One simulation for each, and their curves over virtual time side by side."""
+"""Which federation gets there first? One simulation of each, and their curves over virtual time side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Curve:
     """A metric of the global model over virtual time.
 
     Attributes:
-        name: of the protocol.
+        name: of the federation.
         points: (virtual seconds since the beginning, value) of each evaluated round, in order.
         simulated: what it was taken from.
     """

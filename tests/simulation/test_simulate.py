@@ -111,5 +111,5 @@ def test_the_command_line_shows_a_table_and_writes_figures_and_a_plot(tmp_path):
     done = CliRunner().invoke(main, arguments, standalone_mode=False, catch_exceptions=False)
     assert "20 virtual learners" in done.output
     (measured,) = json.loads(figures.read_text())
-    assert (measured["protocol"], measured["rounds"]) == ("synchronous", 2)
+    assert (measured["federation"], measured["rounds"]) == ("federation", 2)
     assert plot.read_bytes().startswith(b"\x89PNG")
