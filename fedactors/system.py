@@ -260,6 +260,7 @@ def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]],
         aggregation=AggregationPlan(
             rule=Ordered(rule) if config.aggregation.deterministic else rule,
             weighting=Weighting(config.aggregation.weighting),
+            discount=configuration.build_discount(config),
             uploads_max=config.limits.uploads_max,
         ),
         training=training_plan(config),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 
 from typing_extensions import override
 
@@ -15,6 +15,7 @@ from fedactors.actors.messages import (
     DropRound,
     DropUpdate,
     FoldUpdate,
+    ForgetLearner,
     GetModel,
     Initialise,
     Initialised,
@@ -26,12 +27,18 @@ from fedactors.actors.messages import (
     ToController,
     ToModelStore,
 )
-from fedactors.aggregation import Contribution, Fold, Rule, Weighting
+from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
-from fedactors.model import Buffer, GlobalModel
+from fedactors.log import get_logger
+from fedactors.model import Buffer, GlobalModel, Version
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Actor, ActorRef, Deferred, handle
 from fedactors.task import TaskId
+
+log = get_logger("fedactors.actors.aggregator")
+
+BASES_KEPT = 4
+"""Versions that stale updates started from and that stay at hand, beside those that contributions refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +48,14 @@ class AggregationPlan:
     Attributes:
         rule: the aggregation rule.
         weighting: an update's share, from its report.
+        discount: what an update's share is multiplied by, from its staleness.
         uploads_max: models that are received at the same time, >= 1: what bounds the memory of a round.
         buffers_kept: idle receive buffers that stay warm for the next upload.
     """
 
     rule: Rule
     weighting: Weighting
+    discount: Discount = field(default_factory=Constant)
     uploads_max: int = 4
     buffers_kept: int = 4
 
@@ -68,6 +77,7 @@ class Aggregator(Actor[ToAggregator]):
         self._held: list[Buffer] = []
         self._lent = 0
         self._waiting: deque[tuple[int, Deferred[Buffer]]] = deque()
+        self._bases: OrderedDict[Version, Buffer] = OrderedDict()
 
     @override
     async def started(self) -> None:
@@ -131,13 +141,45 @@ class Aggregator(Actor[ToAggregator]):
     async def fold(self, message: FoldUpdate) -> None:
         """Fold an offered update."""
         offer, fold = self._offers.pop(message.task), self._folding()
-        factor = self._plan.weighting.factor(offer.report)
-        contribution = Contribution(offer.learner, offer.buffer, factor, message.staleness)
+        contribution = await self._contribution(offer, message.staleness)
         await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
         if self._plan.rule.keeps_updates:
             self._held.append(offer.buffer)
         else:
             self._pool.give(offer.buffer)
+
+    async def _contribution(self, offer: Offer, staleness: int) -> Contribution:
+        discount = self._plan.discount.factor(staleness)
+        return Contribution(
+            offer.learner,
+            offer.buffer,
+            self._plan.weighting.factor(offer.report) * discount,
+            staleness,
+            discount,
+            offer.report,
+            await self._base(staleness) if self._plan.rule.needs_base else None,
+        )
+
+    async def _base(self, staleness: int) -> Buffer:
+        """The weights that an update started from; the current ones where the store has them no more."""
+        current = self._model
+        assert current is not None, "updates are folded only once there is a model"
+        version = current.version - staleness
+        if staleness and version not in self._bases:
+            try:
+                self._bases[version] = (await self._store.ask(GetModel(version))).buffer
+            except Rejected as error:
+                log.warning("base_evicted", version=version, current=current.version, why=str(error))
+                return current.buffer
+            while len(self._bases) > BASES_KEPT:
+                self._bases.popitem(last=False)
+        return self._bases[version] if staleness else current.buffer
+
+    @handle
+    def forget(self, message: ForgetLearner) -> None:
+        """A learner has left: what a rule keeps of it from round to round counts no more."""
+        if self._fold is not None:
+            self._fold.forget(message.learner)
 
     @handle
     def drop(self, message: DropUpdate) -> None:

@@ -340,6 +340,13 @@ class FoldUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetLearner:
+    """A learner has left: a rule that keeps its update from round to round keeps it no more."""
+
+    learner: LearnerId
+
+
+@dataclass(frozen=True, slots=True)
 class DropUpdate:
     """An offered update does not count."""
 
@@ -359,7 +366,9 @@ class DropRound:
     """Forget what was folded since the last version."""
 
 
-ToAggregator = BorrowBuffer | ReturnBuffer | Initialise | Offer | FoldUpdate | DropUpdate | CombineRound | DropRound
+ToAggregator = (
+    BorrowBuffer | ReturnBuffer | Initialise | Offer | FoldUpdate | ForgetLearner | DropUpdate | CombineRound | DropRound
+)
 
 # ----------------------------------------------------------------------------------------------------------- to the ModelStore
 

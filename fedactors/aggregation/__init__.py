@@ -11,7 +11,8 @@ A new rule is one file here and one entry point in the group `fedactors.aggregat
 """
 
 from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.aggregation.discount import Constant, Discount
 from fedactors.aggregation.ordered import Ordered
 from fedactors.aggregation.weighting import Weighting
 
-__all__ = ["Contribution", "Fold", "Ordered", "Rule", "Weighting"]
+__all__ = ["Constant", "Contribution", "Discount", "Fold", "Ordered", "Rule", "Weighting"]

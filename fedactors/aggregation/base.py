@@ -78,6 +78,9 @@ class Rule(ABC):
     weighs: ClassVar[bool] = True
     """False where a factor only says whether an update counts: 0, or not."""
 
+    discounts: ClassVar[bool] = True
+    """False where staleness makes no difference to what an update counts."""
+
     across_rounds: ClassVar[bool] = False
     """True where the result is more than a combination of the round's updates, so that no server optimiser can step along it."""
 

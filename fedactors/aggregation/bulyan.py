@@ -38,6 +38,7 @@ class Bulyan(Rule):
     byzantine: int = 1
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    discounts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_byzantine("bulyan", self.byzantine)

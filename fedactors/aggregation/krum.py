@@ -37,6 +37,7 @@ class Krum(Rule):
     byzantine: int = 1
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    discounts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_byzantine("krum", self.byzantine)

@@ -30,6 +30,7 @@ class Median(Rule):
 
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    discounts: ClassVar[bool] = False
 
     @override
     def fold(self, layout: Layout) -> Fold:

@@ -36,6 +36,7 @@ class MultiKrum(Rule):
     chosen: int = 0
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    discounts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_byzantine("multi_krum", self.byzantine)

@@ -40,6 +40,7 @@ class TrimmedMean(Rule):
     trim: float = 0.2
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    discounts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 < self.trim < 0.5:

@@ -4,12 +4,14 @@ tables      every key, its type and its default
 reading     from TOML, YAML or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work
+unsound     rules, weightings, discounts and protocols that do not go together
 plugging    the plug-ins that a configuration names
 schema      the JSON schema of the file
 """
 
 from fedactors.config.impossible import leaves_the_machine
 from fedactors.config.plugging import (
+    build_discount,
     build_protocol,
     build_rule,
     build_selection,
@@ -27,6 +29,7 @@ from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 __all__ = [
     "CONTROLLER_ADDRESS",
     "Config",
+    "build_discount",
     "build_protocol",
     "build_rule",
     "build_selection",

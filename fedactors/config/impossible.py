@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 
 from fedactors.aggregation import Weighting
+from fedactors.config import unsound
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
 from fedactors.errors import AddressError, ConfigError
@@ -27,6 +28,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     for slot in slots(config).values():
         yield from slot.problems()
     yield from _weighting(config)
+    yield from unsound.problems(config)
     yield from _address(config)
     yield from _numbers(config)
     yield from _misspelt("train", config.train)

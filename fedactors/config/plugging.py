@@ -13,6 +13,7 @@ from fedactors.transport.base import Address
 
 if TYPE_CHECKING:
     from fedactors.aggregation.base import Rule
+    from fedactors.aggregation.discount import Discount
     from fedactors.scheduling.base import Protocol
     from fedactors.selection.base import Selection
     from fedactors.stop import StopConditions
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from fedactors.transport.base import Channel, Transport
 
 Key: TypeAlias = tuple[str, ...]
+
+RULES = "fedactors.aggregation"
 
 PLACE = "place"
 """The option of a model store that is written in its URL: scheme://place."""
@@ -34,12 +37,14 @@ class Slot:
         key: of the name.
         name: as configured.
         options: as configured.
+        options_key: of the options, in the table of the name.
     """
 
     group: str
     key: Key
     name: str
     options: Mapping[str, Any]
+    options_key: str = "options"
 
     def build(self) -> Any:
         """The plug-in.
@@ -62,7 +67,7 @@ class Slot:
         except ConfigError as error:
             yield self.key, str(error)
             return
-        options = (self.key[0], "options")
+        options = (self.key[0], self.options_key)
         found = plugins.option_problems(plugin, self.name, self.options)
         wrong = [(self.key if option == PLACE else (*options, option or ""), said) for option, said in found]
         yield from wrong
@@ -79,10 +84,14 @@ def slots(config: Config) -> dict[str, Slot]:
     protocol, selection, aggregation = config.protocol, config.selection, config.aggregation
     scheme, _, place = config.store.url.partition("://")
     store_options = {**config.store.options, PLACE: place} if place else config.store.options
+    combine = Slot(
+        RULES, ("aggregation", "combine"), aggregation.combine or "fedavg", aggregation.combine_options, "combine_options"
+    )
     return {
         "protocol": Slot("fedactors.scheduling", ("protocol", "name"), protocol.name, protocol.options),
         "selection": Slot("fedactors.selection", ("selection", "policy"), selection.policy, selection.options),
-        "aggregation": Slot("fedactors.aggregation", ("aggregation", "rule"), aggregation.rule, aggregation.options),
+        "aggregation": Slot(RULES, ("aggregation", "rule"), aggregation.rule, aggregation.options),
+        "combine": combine,
         "store": Slot("fedactors.storage", ("store", "url"), scheme, store_options),
     }
 
@@ -100,9 +109,36 @@ def build_selection(config: Config) -> Selection:
 
 
 def build_rule(config: Config) -> Rule:
-    """The aggregation rule that [aggregation] names."""
-    built: Rule = slots(config)["aggregation"].build()
-    return built
+    """The aggregation rule that [aggregation] names: a server optimiser over a combining rule over clipped updates."""
+    from fedactors.aggregation.server import ServerOptimiser, ServerStep
+
+    rule: Rule = slots(config)["aggregation"].build()
+    if isinstance(rule, ServerOptimiser):
+        return ServerStep(rule, _clipped(config, slots(config)["combine"].build()))
+    return _clipped(config, rule)
+
+
+def _clipped(config: Config, rule: Rule) -> Rule:
+    from fedactors.aggregation.clipped import Clipped
+
+    return rule if config.aggregation.clip_norm is None else Clipped(rule, config.aggregation.clip_norm)
+
+
+def build_discount(config: Config) -> Discount:
+    """The staleness discount that [aggregation] names.
+
+    Raises:
+        ConfigError: there is none of that name, or an option is wrong.
+    """
+    from fedactors.aggregation.discount import DISCOUNTS
+
+    name, options = config.aggregation.discount, config.aggregation.discount_options
+    if name not in DISCOUNTS:
+        hint = plugins.did_you_mean(name, DISCOUNTS)
+        raise ConfigError(f"no staleness discount named {name!r}{hint} (known: {', '.join(DISCOUNTS)})")
+    for _, problem in plugins.option_problems(DISCOUNTS[name], name, options):
+        raise ConfigError(problem)
+    return DISCOUNTS[name](**plugins.checked(DISCOUNTS[name], options))
 
 
 def build_storage(config: Config) -> Storage:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from fedactors import plugins
+from fedactors.aggregation.discount import DISCOUNTS
 from fedactors.aggregation.weighting import METRIC_PREFIX, Share
 from fedactors.config import tables
 
@@ -40,6 +41,8 @@ def json_schema() -> dict[str, Any]:
             _describe(definition, model)
     for name, (key, group) in _NAMED.items():
         _list_plugins(definitions[name], key, group)
+    _list_plugins(definitions["AggregationTable"], "combine", "fedactors.aggregation", "combine_options")
+    definitions["AggregationTable"]["properties"]["discount"]["enum"] = list(DISCOUNTS)
     weighting = definitions["AggregationTable"]["properties"]["weighting"]
     weighting["anyOf"] = [{"enum": list(Share)}, {"pattern": f"^{METRIC_PREFIX}."}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(schema)}
@@ -62,19 +65,19 @@ def _describe(schema: dict[str, Any], documented: Any) -> None:
             schema["properties"][name]["description"] = text
 
 
-def _list_plugins(table: dict[str, Any], key: str, group: str) -> None:
+def _list_plugins(table: dict[str, Any], key: str, group: str, options: str = "options") -> None:
     """Restrict the name (or a URL's scheme) to the built-ins, and the options to those of the plug-in that is named."""
     builtin = sorted(point.name for point in entry_points(group=group) if point.value.startswith("fedactors."))
     properties, url = table["properties"], key == "url"
     properties[key] |= {"pattern": f"^({'|'.join(builtin)})://"} if url else {"enum": builtin}
-    default = properties[key]["default"].partition("://")[0]
-    table["allOf"] = [
+    default = (properties[key]["default"] or "").partition("://")[0]
+    table["allOf"] = table.get("allOf", []) + [
         {
             "if": {
                 "properties": {key: {"pattern": f"^{name}://"} if url else {"const": name}},
                 "required": [] if name == default else [key],
             },
-            "then": {"properties": {"options": _options_schema(plugins.load(group, name))}},
+            "then": {"properties": {options: _options_schema(plugins.load(group, name))}},
         }
         for name in builtin
     ]

@@ -105,16 +105,27 @@ class AggregationTable(Table):
         rule: an aggregation rule.
         weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
             metric:NAME, a metric that learners report with their training.
+        combine: the rule that makes one update of the round's, where `rule` is a server optimiser; fedavg where it is not given.
+        clip_norm: how far, as a Euclidean norm, an update may go from the version that it started from; what goes farther is
+            shortened.
+        discount: how much less a stale update counts: constant (no less), polynomial or hinge.
         deterministic: give the same bits whatever the order of arrival. On where a seed is given, off where it is drawn.
         refuse_not_finite: refuse an update that holds NaN or an infinity.
         options: of this rule.
+        combine_options: of the rule that `combine` names.
+        discount_options: of this discount.
     """
 
     rule: str = "fedavg"
     weighting: str = "examples"
+    combine: str | None = None
+    clip_norm: Positive | None = None
+    discount: str = "constant"
     deterministic: bool = False
     refuse_not_finite: bool = True
     options: Options = {}
+    combine_options: Options = {}
+    discount_options: Options = {}
 
 
 class StoreTable(Table):
