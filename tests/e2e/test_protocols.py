@@ -126,3 +126,15 @@ def test_asynchronous_run_stops_by_a_metric_while_learners_go_on(tmp_path):
     results = run(tmp_path, "asynchronous", rounds=500, stop='metric = { name = "mean", target = 0.3 }')
     assert "mean" in results["stop_reason"]
     assert 8 <= len(results["rounds"]) < 100
+
+
+def test_selection_by_loss_comes_back_to_the_worst(tmp_path):
+    results = run(tmp_path, "synchronous", rounds=5, policy="power_of_choice", selecting="count = 1, candidates = 3")
+    cohorts = [record["cohort"][0] for record in results["rounds"]]
+    assert sorted(cohorts[:3]) == ["learner-0", "learner-1", "learner-2"], "everybody is tried"
+    assert cohorts[3:] == ["learner-2"] * 2, "its loss is the largest"
+
+
+def test_asynchronous_learners_come_in_turn(tmp_path):
+    results = run(tmp_path, "asynchronous", "concurrency = 1", rounds=6, policy="round_robin", selecting="count = 1")
+    assert [record["cohort"][0] for record in results["rounds"]] == ["learner-0", "learner-1", "learner-2"] * 2
