@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,10 +17,11 @@ pytestmark = pytest.mark.e2e
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDED = ("quickstart", "torch_digits")
 PROGRAMS = {"embedded": "clinics.py"}
+COMPARED = ("stragglers",)
 
 
 def test_every_example_is_tested_here():
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {*COMMANDED, *PROGRAMS}
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {*COMMANDED, *PROGRAMS, *COMPARED}
 
 
 @pytest.mark.parametrize("example", COMMANDED)
@@ -42,3 +44,14 @@ def test_an_embedded_federation_learns_and_ends(tmp_path, example, program):
     accuracies = [float(number) for number in re.findall(r"^round +\d+ +accuracy (\S+)$", done.stdout, re.MULTILINE)]
     assert len(accuracies) == 10
     assert accuracies[-1] > 0.92
+
+
+def test_among_stragglers_whoever_waits_for_nobody_gets_there_first(tmp_path):
+    files = [EXAMPLES / "stragglers" / f"{name}.toml" for name in ("synchronous", "semi_synchronous", "asynchronous", "buffered")]
+    figures, plot = tmp_path / "figures.json", tmp_path / "stragglers.png"
+    done = support.fedactors("simulate", *files, "--target", "0.9", "--json", figures, "--plot", plot, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    reached = {curve["federation"]: curve["target_after_s"] for curve in json.loads(figures.read_text())}
+    assert max(reached, key=reached.get) == "synchronous"
+    assert min(reached["asynchronous"], reached["buffered"]) < reached["semi_synchronous"] < reached["synchronous"]
+    assert plot.stat().st_size > 10_000
