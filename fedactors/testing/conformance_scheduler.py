@@ -78,6 +78,7 @@ class Referee:
         ended: rounds that ended.
         deadlines: set and neither passed nor cleared.
         cleared: keys that were set once and are not any more.
+        troubles: training tasks that failed, departures, deadlines that passed and failed combinations, so far.
         over: the last command.
         sound: no rule is broken yet.
     """
@@ -103,6 +104,7 @@ class Referee:
         self.deadlines: dict[str, float] = {}
         self.cleared: list[str] = []
         self.over: on.Finished | on.GiveUp | None = None
+        self.troubles = 0
         self.sound = True
 
     def tell(self, event: Event) -> list[Command]:
@@ -134,6 +136,7 @@ class Referee:
 
     def note(self, event: Event) -> None:
         """Enter an event in the books."""
+        self.troubles += isinstance(event, (on.TaskFailed, on.Departed, on.DeadlinePassed, on.CombineFailed))
         match event:
             case on.Joined(candidate):
                 self.here.add(candidate.learner)
@@ -292,6 +295,7 @@ class Referee:
 
     def _finish(self, command: on.Finished | on.GiveUp) -> None:
         assert self.finishing or isinstance(command, on.GiveUp), "Finished without Finish"
+        assert self.troubles or isinstance(command, on.Finished), f"{command}, but nothing has gone wrong yet"
         self.over = command
         assert self.open_round is None, f"{command} while round {self.open_round} is open"
         assert not any(given.open for given in self.tasks.values()), f"{command} with open tasks"
@@ -385,7 +389,9 @@ def possible(play: Referee) -> Iterator[tuple[int, list[Event]]]:
         yield 1, [on.CombineFailed(play.combining)]
     yield 4, [on.Joined(Candidate(learner)) for learner in LEARNERS if learner not in play.here]
     yield 1, [on.Joined(Candidate(learner)) for learner in sorted(play.here)]
-    yield 1, [on.Departed(learner) for learner in LEARNERS]
+    yield 2, [on.Departed(learner) for learner in LEARNERS]
+    if len(play.here) == 1:
+        yield 3, [on.Departed(learner) for learner in play.here]
     yield 3 if play.open_round is None else 1, [on.Proceed(), on.Proceed(last=True)]
     yield 1 if len(play.committed) > 2 else 0, [on.Finish(), on.Finish(combine_open=False)]
     yield 1, strays(play)
