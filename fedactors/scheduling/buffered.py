@@ -21,8 +21,13 @@ class Buffered(Protocol):
 
     Attributes:
         updates: K >= 1.
-        max_staleness, when_stale, concurrency, task_timeout_s, evaluators, max_failed_tasks, max_failed_rounds: as in
-            `asynchronous`.
+        max_staleness: versions, >= 0, by which an update may be behind; None: any number.
+        when_stale: "refuse" an update that is further behind, or "wait" so that there is none. As in `asynchronous`.
+        concurrency: learners that train at the same time, >= 1; None: as many as the selection policy takes of all that are here.
+        task_timeout_s: seconds > 0 after which a training task is cancelled and counts as failed; None: it is waited for.
+        evaluators: learners that evaluate a version, >= 1; None: whose updates it combined, and everybody the last version.
+        max_failed_tasks: failed tasks of a learner in a row, >= 1, after which it is given no more until it joins anew.
+        max_failed_rounds: combinations in a row that cannot be made, >= 1, after which the federation gives up.
 
     Source: Nguyen et al., Federated Learning with Buffered Asynchronous Aggregation, AISTATS 2022, Algorithm 1, arXiv:2106.06639.
     """

@@ -26,7 +26,11 @@ class SemiSynchronous(Protocol):
     Attributes:
         pace: lambda > 0: for how many epochs of its slowest learner a round lasts; may be fractional.
         recompute: from the latest timings in every round; otherwise each learner's steps are computed once.
-        round_timeout_s, min_updates, over_selection, max_failed_rounds, late_updates: as in `synchronous`.
+        round_timeout_s: seconds > 0 after which a round combines with what it has; None: it waits. As in `synchronous`.
+        min_updates: updates that a round needs, >= 1.
+        over_selection: share of learners asked beyond those needed, >= 0. As in `synchronous`.
+        max_failed_rounds: abandoned rounds in a row after which the federation gives up, >= 1.
+        late_updates: "refuse" what is not answered when a round combines, or "keep" it for the next. As in `synchronous`.
 
     Source: Stripelis, Thompson, Ambite, Semi-Synchronous Federated Learning for Energy-Efficient Training and Accelerated
     Convergence in Cross-Silo Settings, ACM TIST 2022, section 4, arXiv:2102.02849. Deviations: the maximum runs over the round's
