@@ -7,6 +7,7 @@ def test_my_rule_conforms():
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,6 +57,11 @@ def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True, move
 
 def example_buffer(seed: int, layout: Layout = LAYOUT) -> Buffer:
     """Weights for every dtype: floats of about -3 to 3, integers of 0 to 99, bools."""
+    return _drawn(seed, layout).copy()
+
+
+@lru_cache(maxsize=32)
+def _drawn(seed: int, layout: Layout) -> Buffer:
     rng = np.random.default_rng(seed)
     buffer = np.zeros(layout.nbytes, np.uint8)
     for tensor in layout.tensors:

