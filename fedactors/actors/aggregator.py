@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field
 
 from typing_extensions import override
@@ -29,16 +29,10 @@ from fedactors.actors.messages import (
 )
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
-from fedactors.log import get_logger
 from fedactors.model import Buffer, GlobalModel, Version
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Actor, ActorRef, Deferred, handle
 from fedactors.task import TaskId
-
-log = get_logger("fedactors.actors.aggregator")
-
-BASES_KEPT = 4
-"""Versions that stale updates started from and that stay at hand, beside those that contributions refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +71,7 @@ class Aggregator(Actor[ToAggregator]):
         self._held: list[Buffer] = []
         self._lent = 0
         self._waiting: deque[tuple[int, Deferred[Buffer]]] = deque()
-        self._bases: OrderedDict[Version, Buffer] = OrderedDict()
+        self._bases: dict[Version, Buffer] = {}
 
     @override
     async def started(self) -> None:
@@ -128,8 +122,15 @@ class Aggregator(Actor[ToAggregator]):
         self._controller.tell(Initialised(message.source, model))
 
     def _resume(self, model: GlobalModel) -> None:
-        self._model = model
         self._fold = self._plan.rule.fold(model.layout)
+        self._move_on(model, frozenset())
+
+    def _move_on(self, model: GlobalModel, bases: frozenset[Version]) -> None:
+        """This is the newest version; of the older ones, only those count that learners still train from."""
+        self._model = model
+        if self._plan.rule.needs_base:
+            self._bases = {version: buffer for version, buffer in self._bases.items() if version in bases}
+            self._bases[model.version] = model.buffer
 
     @handle
     def offer(self, message: Offer) -> None:
@@ -141,14 +142,14 @@ class Aggregator(Actor[ToAggregator]):
     async def fold(self, message: FoldUpdate) -> None:
         """Fold an offered update."""
         offer, fold = self._offers.pop(message.task), self._folding()
-        contribution = await self._contribution(offer, message.staleness)
+        contribution = self._contribution(offer, message.staleness)
         await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
         if self._plan.rule.keeps_updates:
             self._held.append(offer.buffer)
         else:
             self._pool.give(offer.buffer)
 
-    async def _contribution(self, offer: Offer, staleness: int) -> Contribution:
+    def _contribution(self, offer: Offer, staleness: int) -> Contribution:
         discount = self._plan.discount.factor(staleness)
         return Contribution(
             offer.learner,
@@ -157,23 +158,13 @@ class Aggregator(Actor[ToAggregator]):
             staleness,
             discount,
             offer.report,
-            await self._base(staleness) if self._plan.rule.needs_base else None,
+            self._base(staleness) if self._plan.rule.needs_base else None,
         )
 
-    async def _base(self, staleness: int) -> Buffer:
-        """The weights that an update started from; the current ones where the store has them no more."""
-        current = self._model
-        assert current is not None, "updates are folded only once there is a model"
-        version = current.version - staleness
-        if staleness and version not in self._bases:
-            try:
-                self._bases[version] = (await self._store.ask(GetModel(version))).buffer
-            except Rejected as error:
-                log.warning("base_evicted", version=version, current=current.version, why=str(error))
-                return current.buffer
-            while len(self._bases) > BASES_KEPT:
-                self._bases.popitem(last=False)
-        return self._bases[version] if staleness else current.buffer
+    def _base(self, staleness: int) -> Buffer:
+        """The weights that an update started from: kept for as long as a learner trains from them, whatever the store evicts."""
+        assert self._model is not None, "updates are folded only once there is a model"
+        return self._bases[self._model.version - staleness]
 
     @handle
     def forget(self, message: ForgetLearner) -> None:
@@ -202,7 +193,7 @@ class Aggregator(Actor[ToAggregator]):
         self._release()
         model = GlobalModel(current.version + 1, current.layout, buffer)
         await self._store.ask(PutModel(model))
-        self._model = model
+        self._move_on(model, message.bases)
         message.reply_to.tell(Combined(message.round, model.version))
 
     @handle

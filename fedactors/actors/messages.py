@@ -355,9 +355,16 @@ class DropUpdate:
 
 @dataclass(frozen=True, slots=True)
 class CombineRound:
-    """Make a new version from what was folded since the last one; `reply_to` is told Combined or NotCombined."""
+    """Make a new version from what was folded since the last one.
+
+    Attributes:
+        round: its round.
+        bases: versions that learners are still training from.
+        reply_to: is told Combined or NotCombined.
+    """
 
     round: Round
+    bases: frozenset[Version]
     reply_to: ActorRef[ToScheduler]
 
 

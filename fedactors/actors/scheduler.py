@@ -80,11 +80,13 @@ class OpenTask:
 
     Attributes:
         round: that it belongs to.
+        version: that it refers to.
         train: it is a training task, not an evaluation.
         update: that waits for the machine's decision.
     """
 
     round: Round
+    version: Version
     train: bool
     update: UpdateHere | None = None
 
@@ -107,6 +109,7 @@ class Scheduler(Actor[ToScheduler]):
         self._times_asked: Counter[LearnerId] = Counter()
         self._members: dict[LearnerId, MemberJoined] = {}
         self._open: dict[LearnerId, dict[TaskId, OpenTask]] = {}
+        self._bases: Counter[Version] = Counter()  # open training tasks, by the version that they started from
         self._troubles: dict[LearnerId, str] = {}
 
     @override
@@ -146,6 +149,8 @@ class Scheduler(Actor[ToScheduler]):
         """A learner is gone, and its open tasks with it."""
         if self._members.pop(message.learner, None) is not None:
             self._happened(on.Departed(message.learner))
+            for task in list(self._open.get(message.learner, ())):
+                self._close(message.learner, task)
             self._open.pop(message.learner, None)
 
     @handle
@@ -231,7 +236,7 @@ class Scheduler(Actor[ToScheduler]):
             case on.Refuse():
                 self._refuse(command)
             case on.Combine(round_):
-                self._aggregator.tell(CombineRound(round_, self.ref))
+                self._aggregator.tell(CombineRound(round_, frozenset(self._bases), self.ref))
             case on.AbandonRound(round_, why):
                 self._abandon(round_, why)
             case on.EndRound(round_):
@@ -259,7 +264,9 @@ class Scheduler(Actor[ToScheduler]):
     def _assign(self, command: on.Train | on.Evaluate) -> None:
         learner, kind = command.learner, TaskKind.TRAIN if isinstance(command, on.Train) else TaskKind.EVALUATE
         params = self._train_params(command) if isinstance(command, on.Train) else self._evaluate_params(command)
-        self._open.setdefault(learner, {})[command.task] = OpenTask(command.round, kind is TaskKind.TRAIN)
+        self._open.setdefault(learner, {})[command.task] = OpenTask(command.round, command.version, kind is TaskKind.TRAIN)
+        if kind is TaskKind.TRAIN:
+            self._bases[command.version] += 1
         self._members[learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
 
     def _train_params(self, command: on.Train) -> TrainParams:
@@ -304,7 +311,12 @@ class Scheduler(Actor[ToScheduler]):
         return self._open.get(learner, {}).get(task)
 
     def _close(self, learner: LearnerId, task: TaskId) -> OpenTask | None:
-        return self._open.get(learner, {}).pop(task, None)
+        closed = self._open.get(learner, {}).pop(task, None)
+        if closed is not None and closed.train:
+            self._bases[closed.version] -= 1
+            if not self._bases[closed.version]:
+                del self._bases[closed.version]
+        return closed
 
     def _tell(self, learner: LearnerId, message: ToLearnerProxy) -> None:
         if (member := self._members.get(learner)) is not None:
