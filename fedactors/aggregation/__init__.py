@@ -1,12 +1,20 @@
 """How updates become a new global model.
 
-    base       the interface: Contribution, Fold, Rule
-    weighting  an update's factor, from what its learner reports
-    ordered    any rule, with the same bits whatever the order of arrival
-    fedavg     the weighted mean
-    _kernels   the arithmetic, in blocks that stay in cache
+    base        the interface: Contribution, Fold, Rule
+    weighting   an update's factor, from what its learner reports; discount: from its staleness
+    roll        who is in the open round, and why it cannot be combined
+    ordered     any rule, with the same bits whatever the order of arrival
+    clipped     any rule, over updates of bounded norm
 
-A staleness discount multiplies the factor before a contribution is made; its place is `discount`, beside `weighting`.
+    fedavg, fedstride, fednova                     one round, folded as it comes
+    fedasync, fedbuff, fedrec                      stale updates and updates of earlier rounds
+    fedavgm, fedadagrad, fedyogi, fedadam          steps along what another rule combines: server, adaptive, widened
+    median, trimmed_mean, krum, multi_krum,
+    bulyan, geometric_median                       robust; they need all updates of a round: kept
+
+    _kernels    means in blocks that stay in cache; _running: for as long as a federation runs
+    _order      order statistics of rows; _distance: distances between rows
+
 A new rule is one file here and one entry point in the group `fedactors.aggregation`; `fedactors.testing.check_rule` tests it.
 """
 
