@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDED = ("quickstart", "torch_digits")
 PROGRAMS = {"embedded": "clinics.py"}
-COMPARED = ("stragglers",)
+COMPARED = ("byzantine", "stragglers")
 
 
 def test_every_example_is_tested_here():
@@ -55,3 +55,12 @@ def test_among_stragglers_whoever_waits_for_nobody_gets_there_first(tmp_path):
     assert max(reached, key=reached.get) == "synchronous"
     assert min(reached["asynchronous"], reached["buffered"]) < reached["semi_synchronous"] < reached["synchronous"]
     assert plot.stat().st_size > 10_000
+
+
+def test_robust_rules_hold_where_the_mean_is_lost_to_liars(tmp_path):
+    files = [EXAMPLES / "byzantine" / f"{name}.toml" for name in ("fedavg", "median", "trimmed_mean", "krum")]
+    done = support.fedactors("simulate", *files, "--json", tmp_path / "figures.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    accuracy = {curve["federation"]: curve["metric"] for curve in json.loads((tmp_path / "figures.json").read_text())}
+    assert accuracy.pop("fedavg") < 0.5
+    assert min(accuracy.values()) > 0.9
