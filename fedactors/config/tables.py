@@ -28,6 +28,8 @@ LEARNERS_MAX = 10_000
 MODEL_BYTES_MAX = 16 * 1024**3
 MAILBOX_MESSAGES_MAX = 10_000
 UPLOADS_MAX = 4
+RULE_OF = {"asynchronous": "fedasync", "buffered": "fedbuff"}
+"""The rule that goes with a protocol, where the configuration names none; with any other protocol, fedavg."""
 ROUNDS = 10
 """How many rounds a federation runs whose configuration does not say when to stop."""
 
@@ -102,7 +104,8 @@ class AggregationTable(Table):
     """How updates become a new global model.
 
     Attributes:
-        rule: an aggregation rule.
+        rule: an aggregation rule. Where none is named, fedasync with the protocol asynchronous, fedbuff with buffered, and
+            fedavg with any other.
         weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
             metric:NAME, a metric that learners report with their training.
         combine: the rule that makes one update of the round's, where `rule` is a server optimiser; fedavg where it is not given.
@@ -334,7 +337,9 @@ class Config(Table):
             return given
         aggregation = given.get("aggregation", {})
         if isinstance(aggregation, dict):
-            aggregation = {"deterministic": given.get("seed") is not None, **_without_none(aggregation)}
+            protocol = given.get("protocol")
+            rule = RULE_OF.get(str(protocol.get("name")), "fedavg") if isinstance(protocol, dict) else "fedavg"
+            aggregation = {"rule": rule, "deterministic": given.get("seed") is not None, **_without_none(aggregation)}
         return {"seed": secrets.randbits(32), **_without_none(given), "aggregation": aggregation}
 
     @property

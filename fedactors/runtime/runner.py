@@ -56,7 +56,7 @@ class Runner:
     def first_step(self, work: Coroutine[Any, Any, Any]) -> bool:
         """Run a handler up to its first suspension. True: it has finished. Raises what it raises."""
         loop, asker = self.ref._queue.loop, current_task(self.ref._queue.loop)
-        self.begun_s = self.ref._queue.now
+        self.begun_s = self.ref._queue.read_clock()
         self._stepping = True
         if asker is not None:
             _leave_task(loop, asker)

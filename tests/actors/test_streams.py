@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fedactors import Federation
-from fedactors.aggregation.fedavg import FedAvgFold
+from fedactors.aggregation.fedasync import FedAsyncFold
 from fedactors.record import Event, History
 from fedactors.scheduling.stream import StreamSchedule
 from fedactors.storage.memory import MemoryStorage
@@ -115,8 +115,8 @@ async def test_versions_go_on_while_a_stop_condition_waits_for_a_metric():
 
 
 FAILURES = [
-    (FedAvgFold, "add", 2),
-    (FedAvgFold, "commit", 3),
+    (FedAsyncFold, "add", 2),
+    (FedAsyncFold, "commit", 3),
     (StreamSchedule, "handle", 5),
     (StreamSchedule, "handle", 12),
     (StreamSchedule, "handle", 25),

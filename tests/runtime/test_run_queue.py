@@ -294,3 +294,19 @@ def test_in_every_schedule_every_ask_is_answered_or_refused_and_all_actors_end(
         assert len(asyncio.all_tasks()) == 1
 
     run_virtual(scenario())
+
+
+class LateStarter(Node):
+    async def started(self) -> None:
+        await asyncio.sleep(0)
+
+
+def test_an_actor_is_not_blamed_for_the_time_before_it_began(logs):
+    async def body() -> None:
+        async with ActorSystem() as system:
+            await asyncio.sleep(3_600)
+            system.spawn(LateStarter)
+            await asyncio.sleep(1)
+
+    run_virtual(body())
+    assert not [line for line in logs if line["event"] == "actor_keeps_loop"]
