@@ -65,6 +65,8 @@ def schemas(session: nox.Session) -> None:
     """Generate the protobuf code and the configuration's JSON schema anew."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     session.run("python", "schemas/generate.py")
+    with (ROOT / "schemas" / "federation.schema.json").open("w", encoding="utf-8") as schema:
+        session.run("python", "-m", "fedactors.config", stdout=schema)
 
 
 @nox.session
