@@ -9,7 +9,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["check", "tests", "quickstart", "bench"]
+nox.options.sessions = ["check", "tests", "quickstart"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 
@@ -30,12 +30,23 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, with coverage; arguments go to pytest."""
+    """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
     session.install("-e", ".[dev,torch,examples,plot]", *CONSTRAINTS)
-    session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=80")
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-m", "not timing", "-n", "auto")
+    session.run("pytest", "-m", "timing")
+    for name in BENCHMARKS:
+        session.run("python", f"benchmarks/{name}.py", "--smoke")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which lines the tests run; those that start processes are left out."""
+    session.install("-e", ".[dev,torch,examples,plot]", *CONSTRAINTS)
+    session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
+    session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 
 
 @nox.session(reuse_venv=False)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e import support
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timing]
 
 SLOW = support.CONFIG.replace("    ", "").replace("rounds = 3", "rounds = 12") + "[learners.options]\nsleep_s = 0.3\n"
 
