@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Belongings:
+class Belongings(ABC):
     """Dicts serve as sets that keep their order, so that a run can be repeated.
 
     Attributes:
@@ -41,13 +42,13 @@ class Belongings:
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.deferred: dict[Reply[Any], None] = {}
 
+    @abstractmethod
     def check_running(self, purpose: str) -> None:
         """Refuse what would outlive the instance."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, error: BaseException) -> None:
         """An owned task has failed."""
-        raise NotImplementedError
 
     def let_go(self) -> list[asyncio.Task[Any]]:
         """End it all; the tasks, cancelled, that are to be waited for."""
