@@ -18,6 +18,9 @@ from fedactors.log import get_logger
 
 log = get_logger("fedactors.driver")
 
+NEWS_S = 1.0
+"""News of the controller may take so long."""
+
 STOP_GRACE_S = 5.0
 """A process that was asked to end may take so long before it is made to."""
 
@@ -96,7 +99,7 @@ class Processes:
         """Wait until fewer than `needed()` processes are left, and tell why they ended."""
         running = {asyncio.create_task(child.process.wait()) for child in self._children}
         try:
-            while len(running) >= needed():
+            while not await self._too_few(running, needed):
                 ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 log.info("learner_processes", ended=len(ended), running=len(running))
         finally:
@@ -108,6 +111,14 @@ class Processes:
                 reasons.setdefault(child.last_line(), []).append(child.name)
         told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
         return LearnerFailed(f"{len(running)} of at least {needed()} learner processes are left; {told}")
+
+    async def _too_few(self, running: set[asyncio.Task[int]], needed: Callable[[], int]) -> bool:
+        """Whether too few are left. Learners that were told that the federation is over may be gone before that news is here."""
+        if len(running) < needed():
+            await asyncio.sleep(NEWS_S)
+        if len(running) >= needed() and not running:
+            await asyncio.get_running_loop().create_future()  # nobody is needed any more: until this is cancelled
+        return len(running) < needed()
 
     async def _end(self, child: Child) -> None:
         """Give a process that was told goodbye time to end, then ask it to, then make it."""

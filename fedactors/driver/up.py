@@ -18,16 +18,18 @@ from fedactors.system import Federation, unless
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class FirstRound:
-    """Whether training has begun: before that, every learner of the minimum is needed; afterwards, one will do."""
+class Needed:
+    """How many learners a run needs: all of the minimum before the first commit, then one, and none when it is over."""
 
     def __init__(self, minimum: int) -> None:
-        self.needed = minimum
+        self.learners = minimum
 
     def __call__(self, event: Event) -> None:
         """Watch an event."""
         if event.kind is EventKind.ROUND_COMMITTED:
-            self.needed = 1
+            self.learners = 1
+        elif event.kind is EventKind.FINISHED:
+            self.learners = 0
 
 
 async def run_up(
@@ -51,7 +53,7 @@ async def run_up(
         FederationFailed: it could not go on.
         LearnerFailed: too few learner processes are left.
     """
-    first_round = FirstRound(config.learners.min)
+    needed = Needed(config.learners.min)
     async with AsyncExitStack() as exits:
         address = config.controller.address
         if address is None and not in_process:
@@ -59,7 +61,7 @@ async def run_up(
             address = f"grpc://{place}/controller.sock"
         addresses = [] if in_process or address is None else [address]
         federation = await exits.enter_async_context(Federation(config, addresses=addresses))
-        driver = Driver(config, federation.admin, directory, [*observers, first_round])
+        driver = Driver(config, federation.admin, directory, [needed, *observers])
         on_driver(driver)
         if in_process:
             entry = load_entry(config)
@@ -68,7 +70,7 @@ async def run_up(
             return await driver.run()
         processes = await exits.enter_async_context(Processes(directory.logs))
         await start_learners(config, directory.path / "config.toml", str(federation.addresses[0]), processes)
-        return await unless(processes.wait_too_few(lambda: first_round.needed), driver.run())
+        return await unless(processes.wait_too_few(lambda: needed.learners), driver.run())
 
 
 async def start_learners(config: Config, path: Path, address: str, processes: Processes) -> None:
