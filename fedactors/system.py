@@ -121,6 +121,7 @@ class Federation:
                 heartbeat_s=config.liveness.heartbeat_s,
                 lost_after_s=config.liveness.lost_after_s,
                 learners_max=config.limits.learners_max,
+                mailbox_messages_max=config.limits.mailbox_messages_max,
             ),
             policy=UploadPolicy(config.limits.model_bytes_max, weighting, config.aggregation.refuse_not_finite),
             compute=compute,

@@ -54,7 +54,6 @@ log = get_logger("fedactors.gateway")
 
 TOKEN_BYTES = 16
 CLOSE_GRACE_S = 1.0
-MAILBOX_MESSAGES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,7 @@ class SessionTerms:
         lost_after_s: seconds of silence that make a loss.
         chunk_bytes: of weights in one frame.
         learners_max: at the same time.
+        mailbox_messages_max: that may wait for one learner's proxy.
         hello_timeout_s: how long a new connection may take to say who it is.
     """
 
@@ -75,6 +75,7 @@ class SessionTerms:
     lost_after_s: float = 5.0
     chunk_bytes: int = 1024 * 1024
     learners_max: int = 10_000
+    mailbox_messages_max: int = 10_000
     hello_timeout_s: float = 10.0
 
 
@@ -160,7 +161,7 @@ class Gateway(Actor[ToGateway]):
         return None
 
     def _take_in(self, hello: Hello) -> Admission:
-        proxy = self.spawn(partial(self._new_proxy, hello), capacity=MAILBOX_MESSAGES_MAX, restart=Restart.TEMPORARY)
+        proxy = self.spawn(partial(self._new_proxy, hello), capacity=self._terms.mailbox_messages_max, restart=Restart.TEMPORARY)
         self.watch(proxy)
         admitted = Admitted(hello.learner, proxy, secrets.token_bytes(TOKEN_BYTES))
         self._learners[hello.learner] = self._tokens[admitted.token] = admitted

@@ -239,7 +239,7 @@ class LimitsTable(Table):
     Attributes:
         learners_max: learners at the same time.
         model_bytes_max: of one model.
-        mailbox_messages_max: waiting for one actor.
+        mailbox_messages_max: messages that may wait for the proxy of one learner.
         uploads_max: updates received at the same time; further learners wait for their turn.
     """
 
