@@ -4,6 +4,7 @@
     probe            an actor that keeps what it is sent
     immutable        every message must be immutable
     learners         learners that do as they are told
+    faulty_wire      a bad network on a real socket; faults: what befalls its connections
     conformance_*    one check for each kind of plug-in: rule, scheduler, selection, store, transport, learner
 
 Seeded schedules are the system's own: `ActorSystem(seed=7, shuffle=True)` gives a random one of the ready actors the next turn.
@@ -16,24 +17,33 @@ from fedactors.testing.conformance_scheduler import Referee, check_scheduler
 from fedactors.testing.conformance_selection import check_selection
 from fedactors.testing.conformance_store import check_store
 from fedactors.testing.conformance_transport import check_transport
+from fedactors.testing.faults import Ending, Faults, Lane, everyone, only
+from fedactors.testing.faulty_wire import FaultyWire, WireStatistics
 from fedactors.testing.immutable import find_mutable, immutable_check
 from fedactors.testing.learners import ScriptedLearner
 from fedactors.testing.probe import Probe
 
 __all__ = [
     "Deadlock",
+    "Ending",
+    "Faults",
+    "FaultyWire",
+    "Lane",
     "Probe",
     "Referee",
     "ScriptedLearner",
     "VirtualClock",
     "VirtualLoop",
+    "WireStatistics",
     "check_learner",
     "check_rule",
     "check_scheduler",
     "check_selection",
     "check_store",
     "check_transport",
+    "everyone",
     "find_mutable",
     "immutable_check",
+    "only",
     "run_virtual",
 ]
