@@ -286,6 +286,7 @@ def training_plan(config: Config) -> TrainingPlan:
             steps=train.steps,
             batch_size=train.batch_size,
             learning_rate=train.learning_rate,
+            proximal_mu=train.proximal_mu,
             options=train.options,
         ),
         evaluate=EvaluateParams(round=0, version=0, options=config.evaluate.options),

@@ -61,6 +61,7 @@ class TrainParams:
         steps: batches to train on; where it is given it takes the place of `epochs`.
         batch_size: examples in a batch; None: the learner's own choice.
         learning_rate: None: the learner's own choice.
+        proximal_mu: FedProx's mu >= 0, of the term mu/2 |w - base|^2 in the local objective; 0: there is none.
         options: every other key of the configuration's [train] table.
     """
 
@@ -71,6 +72,7 @@ class TrainParams:
     steps: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    proximal_mu: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

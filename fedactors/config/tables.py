@@ -164,12 +164,15 @@ class TrainTable(OpenTable):
         steps: batches to train on; takes the place of `epochs`.
         batch_size: examples in a batch; without it, the learner's own choice.
         learning_rate: without it, the learner's own choice.
+        proximal_mu: FedProx's mu, how strongly training is held to the global model that it starts from; 0: not at all. TorchLearner
+            obeys by itself, other learners with `fedactors.learner.proximal_gradient`.
     """
 
     epochs: Positive = 1.0
     steps: Count | None = None
     batch_size: Count | None = None
     learning_rate: Positive | None = None
+    proximal_mu: Annotated[float, Field(ge=0)] = 0.0
 
 
 class EvaluateTable(OpenTable):

@@ -6,11 +6,13 @@ agenda    which tasks are held, at work and to be delivered; pure
 client    joins a federation, serves its tasks and comes back after a loss
 line      the connection as tasks see it; desk: one task at work; worker: the one thread in which user code runs
 blame     a user's mistake in one line; parent: no orphans
+proximal  FedProx's term, for learners that compute their own gradients
 torch     a PyTorch module and its data as a learner
 """
 
 from fedactors.learner.base import AnyWeights, Entry, Learner, LearnerContext, build_learner
 from fedactors.learner.client import LearnerClient, Patience
+from fedactors.learner.proximal import proximal_gradient
 from fedactors.task import EvaluateParams, TrainParams
 
 __all__ = [
@@ -23,4 +25,5 @@ __all__ = [
     "Patience",
     "TrainParams",
     "build_learner",
+    "proximal_gradient",
 ]

@@ -26,6 +26,7 @@ from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
 from fedactors.protocol import blobs
+from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
 from fedactors.task import TaskId
@@ -182,7 +183,7 @@ class LearnerClient:
         self._token = terms.token
         if not terms.resumed:
             self._agenda.on_new_start()
-        return Link(session, terms)
+        return Link(session, terms, Lanes(self._channel))
 
     async def _serve(self, link: Link) -> bool:
         """Listen until the session is over; whether the federation is."""
@@ -260,7 +261,7 @@ class LearnerClient:
         async def fetch(link: Link) -> GlobalModel:
             if not self._agenda.at_work_is_wanted:
                 raise TransportError("the task was cancelled before its weights were here")
-            layout, buffer = await blobs.fetch(self._channel, link.terms.token, version, known=known)
+            layout, buffer = await blobs.fetch(link.lanes, link.terms.token, version, known=known)
             return GlobalModel(version, layout, buffer)
 
         return await self._line.use(fetch)
@@ -289,7 +290,7 @@ class LearnerClient:
     async def _push(self, update: Update) -> None:
         said = await self._line.use(
             lambda link: blobs.push(
-                self._channel,
+                link.lanes,
                 link.terms.token,
                 update.task,
                 update.layout,
@@ -297,6 +298,7 @@ class LearnerClient:
                 update.report,
                 layout_known=update.layout_known,
                 chunk_bytes=link.terms.chunk_bytes,
+                eager_bytes=link.terms.eager_bytes,
             )
         )
         if not said.accepted:

@@ -6,7 +6,7 @@
 
 The module's whole state_dict is federated, buffers included (batch-norm statistics and counters), each tensor in its own dtype:
 bfloat16 and float16 travel as they are. The optimiser begins anew with each training task, as its state belongs to weights that
-the federation has since replaced.
+the federation has since replaced. A task's `proximal_mu` is obeyed on the parameters, not on buffers.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class TorchLearner(Learner):
         steps = params.steps or max(1, round(params.epochs * len(loader)))
         tally, began = _Tally(), time.perf_counter()
         with _random_from(params.seed):
-            self._take_steps(islice(_endless(loader), steps), params.learning_rate, tally)
+            self._take_steps(islice(_endless(loader), steps), params, tally)
         ms_per_batch = (time.perf_counter() - began) * 1000.0 / steps
         return self.get_weights(), {
             **tally.means(),
@@ -132,15 +132,17 @@ class TorchLearner(Learner):
                     self._loss_of(batch, tally)
         return tally.means() | {"num_examples": tally.examples}
 
-    def _take_steps(self, batches: Iterable[Batch], learning_rate: float | None, tally: _Tally) -> None:
+    def _take_steps(self, batches: Iterable[Batch], params: TrainParams, tally: _Tally) -> None:
         optimiser = self.optimiser(self.model.parameters())
-        if learning_rate is not None:
+        if params.learning_rate is not None:
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = params.learning_rate
+        pull = _Pull(self.model, params)
         self.model.train()
         for batch in batches:
             optimiser.zero_grad()
             self._loss_of(batch, tally).backward()
+            pull.add_to_gradients()
             optimiser.step()
 
     def _loss_of(self, batch: Batch, tally: _Tally) -> torch.Tensor:
@@ -163,6 +165,23 @@ class TorchLearner(Learner):
         size, shuffled = batch_size or self.batch_size, shuffled_by is not None
         whole = shuffled and len(dataset) >= size  # a last batch of one example is a wild step, and batch norm refuses it
         return DataLoader(dataset, size, shuffle=shuffled, drop_last=whole, collate_fn=collate, generator=generator)
+
+
+class _Pull:
+    """What a task adds to the gradient of every parameter that is trained: mu (w - anchor), the anchor being w as it is now.
+
+    A parameter without a gradient in a step gets this one, as it would if the term stood in the loss.
+    """
+
+    def __init__(self, model: nn.Module, params: TrainParams) -> None:
+        self._mu = params.proximal_mu
+        held = [parameter for parameter in model.parameters() if parameter.requires_grad] if self._mu else []
+        self._anchors = [(parameter, parameter.detach().clone()) for parameter in held]
+
+    def add_to_gradients(self) -> None:
+        for parameter, anchor in self._anchors:
+            pull = (parameter.detach() - anchor).mul_(self._mu)
+            parameter.grad = pull if parameter.grad is None else pull.add_(parameter.grad)
 
 
 class _Tally:

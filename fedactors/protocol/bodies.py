@@ -60,6 +60,7 @@ def train_body(params: TrainParams) -> dict[str, Any]:
         "steps": params.steps,
         "batch_size": params.batch_size,
         "learning_rate": params.learning_rate,
+        "proximal_mu": params.proximal_mu,
         "options": params.options,
     }
 
@@ -75,6 +76,7 @@ def train_params(round_: Round, version: Version, body: Mapping[str, Any]) -> Tr
         steps=steps,
         batch_size=batch_size,
         learning_rate=None if body.get("learning_rate") is None else _number(body, "learning_rate", 0.0),
+        proximal_mu=_number(body, "proximal_mu", 0.0),
         options=_map(body, "options"),
     )
 

@@ -66,6 +66,7 @@ train_params = st.builds(
     steps=optional_counts,
     batch_size=optional_counts,
     learning_rate=st.none() | numbers,
+    proximal_mu=numbers,
     options=options,
 )
 evaluate_params = st.builds(EvaluateParams, counts, counts, options)
