@@ -12,6 +12,7 @@ from fedactors.cli import options
 
 if TYPE_CHECKING:
     from fedactors.config import Config
+    from fedactors.config.tables import AggregationTable
 
 
 @click.command(short_help="Read a configuration, build everything it names, start nothing.")
@@ -60,12 +61,24 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("initial", "from a learner" if config.initial_file is None else str(config.initial_file)),
         ("protocol", config.protocol.name + _listed(config.protocol.options)),
         ("selection", config.selection.policy + _listed(config.selection.options)),
-        ("aggregation", f"{aggregation.rule}{_listed(aggregation.options)}  (weighted by {aggregation.weighting}, {exact})"),
+        ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
         ("store", config.store.url + _listed(config.store.options)),
         ("train", _listed(config.train.model_dump(exclude_none=True), before="")),
         ("evaluate", _listed(config.evaluate.model_dump(exclude_none=True), before="")),
         ("stop", _listed(config.stop.model_dump(exclude_none=True), before="")),
     ]
+
+
+def _rule(table: AggregationTable) -> str:
+    """The rule with what it steps over, what is clipped before it, and what stale updates lose."""
+    parts = [table.rule + _listed(table.options)]
+    if table.combine is not None:
+        parts.append(f"over {table.combine}{_listed(table.combine_options)}")
+    if table.clip_norm is not None:
+        parts.append(f"of updates clipped to norm {table.clip_norm}")
+    if table.discount != "constant":
+        parts.append(f"{table.discount} discount{_listed(table.discount_options)}")
+    return ", ".join(parts)
 
 
 def _listed(options: Mapping[str, Any], before: str = ", ") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,10 +19,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDED = ("quickstart", "torch_digits")
 PROGRAMS = {"embedded": "clinics.py"}
 COMPARED = ("byzantine", "stragglers")
+PACKAGES = ("own_rule",)
 
 
 def test_every_example_is_tested_here():
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {*COMMANDED, *PROGRAMS, *COMPARED}
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {*COMMANDED, *PROGRAMS, *COMPARED, *PACKAGES}
 
 
 @pytest.mark.parametrize("example", COMMANDED)
@@ -64,3 +66,30 @@ def test_robust_rules_hold_where_the_mean_is_lost_to_liars(tmp_path):
     accuracy = {curve["federation"]: curve["metric"] for curve in json.loads((tmp_path / "figures.json").read_text())}
     assert accuracy.pop("fedavg") < 0.5
     assert min(accuracy.values()) > 0.9
+
+
+def test_a_strangers_rule_is_one_package_away(tmp_path, monkeypatch):
+    package, site = EXAMPLES / "own_rule", tmp_path / "site"
+    offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--target", str(site)]
+    run(sys.executable, "-m", "pip", "install", *offline, str(package), cwd=tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+    tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package / "test_sign_vote.py"), cwd=tmp_path)
+    assert "3 passed" in tests
+    checked = run(sys.executable, "-m", "fedactors", "check", str(package / "federation.toml"), cwd=tmp_path)
+    assert "sign_vote, step_size = 0.015, over median" in checked
+    done = support.fedactors("up", package / "federation.toml", "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert support.results(tmp_path / "run")["final"]["metrics"]["accuracy"] > 0.93
+
+
+def test_a_strangers_rule_is_unknown_without_its_package(tmp_path):
+    done = support.fedactors("check", EXAMPLES / "own_rule" / "federation.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no aggregation rule named 'sign_vote'" in done.stderr
+
+
+def run(*command: str, cwd: Path) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, env=support.environment(), check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
