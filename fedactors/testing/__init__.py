@@ -17,7 +17,7 @@ from fedactors.testing.conformance_scheduler import Referee, check_scheduler
 from fedactors.testing.conformance_selection import check_selection
 from fedactors.testing.conformance_store import check_store
 from fedactors.testing.conformance_transport import check_transport
-from fedactors.testing.faults import Ending, Faults, Lane, everyone, only
+from fedactors.testing.faults import Direction, Ending, Faults, everyone, only
 from fedactors.testing.faulty_wire import FaultyWire, WireStatistics
 from fedactors.testing.immutable import find_mutable, immutable_check
 from fedactors.testing.learners import ScriptedLearner
@@ -25,10 +25,10 @@ from fedactors.testing.probe import Probe
 
 __all__ = [
     "Deadlock",
+    "Direction",
     "Ending",
     "Faults",
     "FaultyWire",
-    "Lane",
     "Probe",
     "Referee",
     "ScriptedLearner",

@@ -1,8 +1,8 @@
 """What befalls the connections of a faulty wire: one `Faults` for each, decided by a plan. Pure.
 
-everyone(Faults(up=Lane(delay_s=0.05, jitter_s=0.02)))        a far-away network
-everyone(Faults(down=Lane(bytes_per_s=1e6)))                  a slow downlink
-only({0: Faults(up=Lane(end_at=1000, ending=Ending.RESET))})  the first connection breaks, the next one is whole
+everyone(Faults(up=Direction(delay_s=0.05, jitter_s=0.02)))        a far-away network
+everyone(Faults(down=Direction(bytes_per_s=1e6)))                  a slow downlink
+only({0: Faults(up=Direction(end_at=1000, ending=Ending.RESET))})  the first connection breaks, the next one is whole
 lambda number, rng: Faults(refused=rng.random() < 0.5)        half of the attempts fail
 """
 
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 
 class Ending(enum.StrEnum):
-    """How a lane ends at its `end_at`."""
+    """How a direction ends at its `end_at`."""
 
     RESET = "reset"
     """Both sides' connections are reset, at once; what was under way is lost. (A Unix socket knows no reset: it is closed.)"""
@@ -29,14 +29,14 @@ class Ending(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Direction:
     """One direction of a connection; without arguments, a good one.
 
     Attributes:
         delay_s: how long each piece is under way; seconds, >= 0.
         jitter_s: at most so much more, drawn uniformly for each piece; pieces do not overtake.
         bytes_per_s: no more than this on average; None: as fast as it goes.
-        end_at: after so many bytes, exactly, the lane comes to its `ending`; None: never.
+        end_at: after so many bytes, exactly, it comes to its `ending`; None: never.
         ending: how.
     """
 
@@ -49,7 +49,7 @@ class Lane:
     def __post_init__(self) -> None:
         assert self.delay_s >= 0
         assert self.jitter_s >= 0
-        assert self.bytes_per_s is None or self.bytes_per_s > 0, f"bytes_per_s = {self.bytes_per_s}: use an end_at to stop a lane"
+        assert self.bytes_per_s is None or self.bytes_per_s > 0, f"bytes_per_s = {self.bytes_per_s}: use end_at to stop it"
         assert self.end_at is None or self.end_at >= 0
 
 
@@ -63,8 +63,8 @@ class Faults:
         refused: the client is reset as soon as it has connected; the target hears nothing of it.
     """
 
-    up: Lane = field(default_factory=Lane)
-    down: Lane = field(default_factory=Lane)
+    up: Direction = field(default_factory=Direction)
+    down: Direction = field(default_factory=Direction)
     refused: bool = False
 
 

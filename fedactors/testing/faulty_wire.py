@@ -1,6 +1,6 @@
 """A bad network on a real socket: a proxy between a client and its target that delays, throttles, swallows, cuts and freezes.
 
-    plan = only({0: Faults(up=Lane(end_at=70_000, ending=Ending.RESET))})
+    plan = only({0: Faults(up=Direction(end_at=70_000, ending=Ending.RESET))})
     async with FaultyWire(Address.parse("grpc://127.0.0.1:4450"), plan, seed=7) as wire:
         client = LearnerClient(learner, "anna", GrpcTransport().connect(wire.address))
         ...
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
-from fedactors.testing.faults import UNHARMED, Ending, Faults, Lane, Plan
+from fedactors.testing.faults import UNHARMED, Direction, Ending, Faults, Plan
 from fedactors.transport import Address
 
 PIECE_BYTES = 16 * 1024
@@ -47,7 +47,7 @@ class WireStatistics:
         connections: that clients made, the refused ones too.
         refused: of these.
         alive: connections that are there now.
-        endings: lanes that came to their planned ending.
+        endings: directions that came to their planned ending.
         bytes_up: handed on to the target.
         bytes_down: handed on to clients.
         bytes_swallowed: in black holes, both ways.
@@ -132,7 +132,7 @@ class FaultyWire:
 
     def cut_all(self, ending: Ending = Ending.RESET) -> None:
         """End every connection that there is now: by a reset, or in good order."""
-        assert ending in (Ending.RESET, Ending.CLOSE), f"{ending} ends one lane, not a connection"
+        assert ending in (Ending.RESET, Ending.CLOSE), f"{ending} ends one direction, not a connection"
         for link in list(self._links.values()):
             link.end(ending)
 
@@ -163,13 +163,14 @@ class _Link:
 
     def __init__(self, faults: Faults, rng: random.Random, tally: Counter[str], moving: asyncio.Event) -> None:
         self._faults = faults
-        self._rng = rng
-        self._tally = tally
-        self._moving = moving
+        self._up = _Way(self, faults.up, rng, "bytes_up")
+        self._down = _Way(self, faults.down, rng, "bytes_down")
+        self.tally = tally
+        self.moving = moving
         self._writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Address) -> None:
-        """Move bytes both ways until both lanes have ended, or one of them has taken the connection with it."""
+        """Move bytes until both directions have ended, or one of them has taken the connection with it."""
         self._writers.append(writer)
         ending = Ending.RESET
         try:
@@ -177,8 +178,8 @@ class _Link:
             self._writers.append(onward_writer)
             self._tighten()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._move(reader, onward_writer, self._faults.up, "bytes_up"))
-                group.create_task(self._move(onward_reader, writer, self._faults.down, "bytes_down"))
+                group.create_task(self._up.move(reader, onward_writer))
+                group.create_task(self._down.move(onward_reader, writer))
             ending = Ending.CLOSE
         except* OSError:  # one of the sides is gone, or was planned to go: so goes the other
             pass
@@ -200,57 +201,72 @@ class _Link:
                 for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, SOCKET_BYTES)
 
-    async def _move(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lane: Lane, way: str) -> None:
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUED_BYTES_MAX // PIECE_BYTES)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._take_in(reader, lane, pieces))
-            group.create_task(self._hand_on(writer, lane, pieces, way))
 
-    async def _take_in(self, reader: asyncio.StreamReader, lane: Lane, pieces: asyncio.Queue[tuple[float, bytes]]) -> None:
+class _Way:
+    """One direction of a link, at work."""
+
+    def __init__(self, link: _Link, direction: Direction, rng: random.Random, name: str) -> None:
+        self._link = link
+        self._direction = direction
+        self._rng = rng
+        self._name = name
+        self._moved_bytes = 0
+        self._free_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUED_BYTES_MAX // PIECE_BYTES)
+
+    async def move(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """To the end of file, or to the planned ending."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take_in(reader))
+            group.create_task(self._hand_on(writer))
+
+    async def _take_in(self, reader: asyncio.StreamReader) -> None:
         """Every piece, with the time when it is due on the other side; an empty one is the end."""
-        loop, due_s = asyncio.get_running_loop(), 0.0
+        due_s = 0.0
         while True:
             piece = await reader.read(PIECE_BYTES)
-            due_s = max(due_s, loop.time() + lane.delay_s + self._rng.uniform(0.0, lane.jitter_s))
-            await pieces.put((due_s, piece))
+            under_way_s = self._direction.delay_s + self._rng.uniform(0.0, self._direction.jitter_s)
+            due_s = max(due_s, self._loop.time() + under_way_s)
+            await self._pieces.put((due_s, piece))
             if not piece:
                 return
 
-    async def _hand_on(
-        self, writer: asyncio.StreamWriter, lane: Lane, pieces: asyncio.Queue[tuple[float, bytes]], way: str
-    ) -> None:
-        moved_bytes, free_s, loop = 0, 0.0, asyncio.get_running_loop()
-        while True:
-            due_s, piece = await pieces.get()
-            await asyncio.sleep(max(due_s, free_s) - loop.time())
-            await self._moving.wait()
-            passing = piece if lane.end_at is None else piece[: max(lane.end_at - moved_bytes, 0)]
-            if passing:
-                await self._write(writer, passing, way)
-            moved_bytes += len(passing)
-            if lane.bytes_per_s is not None:
-                free_s = max(free_s, loop.time()) + len(passing) / lane.bytes_per_s
-            if not piece:
-                _half_close(writer)
+    async def _hand_on(self, writer: asyncio.StreamWriter) -> None:
+        while piece := await self._next():
+            passing = piece[: self._passing_bytes(len(piece))]
+            await self._write(writer, passing)
+            if self._moved_bytes == self._direction.end_at:
+                self._link.tally["endings"] += 1
+                await self._come_to_ending(writer, len(piece) - len(passing))
                 return
-            if moved_bytes == lane.end_at:
-                self._tally["endings"] += 1
-                await self._come_to(lane.ending, writer, pieces, len(piece) - len(passing))
-                return
+        _half_close(writer)
 
-    async def _write(self, writer: asyncio.StreamWriter, piece: bytes, way: str) -> None:
-        writer.write(piece)
-        self._tally[way] += len(piece)
+    async def _next(self) -> bytes:
+        """The next piece, when it is due, the direction is free and nothing is frozen."""
+        due_s, piece = await self._pieces.get()
+        await asyncio.sleep(max(due_s, self._free_s) - self._loop.time())
+        await self._link.moving.wait()
+        return piece
+
+    def _passing_bytes(self, piece_bytes: int) -> int:
+        end_at = self._direction.end_at
+        return piece_bytes if end_at is None else min(piece_bytes, end_at - self._moved_bytes)
+
+    async def _write(self, writer: asyncio.StreamWriter, passing: bytes) -> None:
+        writer.write(passing)
+        self._moved_bytes += len(passing)
+        self._link.tally[self._name] += len(passing)
+        if (bytes_per_s := self._direction.bytes_per_s) is not None:
+            self._free_s = max(self._free_s, self._loop.time()) + len(passing) / bytes_per_s
         await writer.drain()
 
-    async def _come_to(
-        self, ending: Ending, writer: asyncio.StreamWriter, pieces: asyncio.Queue[tuple[float, bytes]], rest_bytes: int
-    ) -> None:
-        match ending:
+    async def _come_to_ending(self, writer: asyncio.StreamWriter, rest_bytes: int) -> None:
+        match self._direction.ending:
             case Ending.RESET:
-                raise ConnectionResetError("planned")
+                raise ConnectionResetError("as planned")
             case Ending.CLOSE:
-                self.end(Ending.CLOSE)
+                self._link.end(Ending.CLOSE)
                 return
             case Ending.HALF_CLOSE:
                 _half_close(writer)
@@ -258,9 +274,12 @@ class _Link:
                 pass
             case unknown:
                 assert_never(unknown)
-        self._tally["bytes_swallowed"] += rest_bytes
-        while piece := (await pieces.get())[1]:
-            self._tally["bytes_swallowed"] += len(piece)
+        await self._swallow(rest_bytes)
+
+    async def _swallow(self, rest_bytes: int) -> None:
+        self._link.tally["bytes_swallowed"] += rest_bytes
+        while piece := (await self._pieces.get())[1]:
+            self._link.tally["bytes_swallowed"] += len(piece)
 
 
 async def _connect(target: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

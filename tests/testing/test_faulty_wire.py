@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fedactors.testing import Ending, Faults, FaultyWire, Lane, everyone, only
+from fedactors.testing import Direction, Ending, Faults, FaultyWire, everyone, only
 from fedactors.testing.faults import UNHARMED
 from fedactors.testing.faulty_wire import QUEUED_BYTES_MAX
 from fedactors.transport import Address
@@ -93,8 +93,8 @@ async def test_a_wire_leads_to_a_unix_socket_by_a_unix_socket(tmp_path):
 
 @pytest.mark.parametrize("at", [0, 1, 4095, 16_384, 16_385, 123_457])
 @pytest.mark.parametrize("ending", [Ending.RESET, Ending.CLOSE])
-async def test_a_lane_ends_at_the_very_byte(at, ending):
-    async with wired(only({0: Faults(up=Lane(end_at=at, ending=ending))})) as wire:
+async def test_a_direction_ends_at_the_very_byte(at, ending):
+    async with wired(only({0: Faults(up=Direction(end_at=at, ending=ending))})) as wire:
         received, _ = await talk(wire)
         assert len(received) <= at
         assert CONTENT.startswith(received)
@@ -114,19 +114,19 @@ async def test_a_reset_is_seen_by_both_sides():
             seen.put_nowait("reset")
         writer.close()
 
-    async with wired(everyone(Faults(up=Lane(end_at=1000))), handler) as wire:
+    async with wired(everyone(Faults(up=Direction(end_at=1000))), handler) as wire:
         assert await talk(wire) == (b"", True)
         assert await seen.get() == "reset"
 
 
 async def test_a_half_close_ends_one_direction_and_leaves_the_other():
-    async with wired(everyone(Faults(up=Lane(end_at=5, ending=Ending.HALF_CLOSE)))) as wire:
+    async with wired(everyone(Faults(up=Direction(end_at=5, ending=Ending.HALF_CLOSE)))) as wire:
         assert await talk(wire, b"hello world") == (b"helloEND", False)
         assert wire.statistics.bytes_swallowed == 6
 
 
 async def test_a_black_hole_takes_everything_and_tells_nobody():
-    async with wired(everyone(Faults(down=Lane(end_at=100, ending=Ending.SWALLOW)))) as wire:
+    async with wired(everyone(Faults(down=Direction(end_at=100, ending=Ending.SWALLOW)))) as wire:
         reader, writer = await connect(wire)
         writer.write(CONTENT)
         await writer.drain()
@@ -138,21 +138,21 @@ async def test_a_black_hole_takes_everything_and_tells_nobody():
 
 
 async def test_a_delay_and_its_jitter_are_kept_and_do_not_stack():
-    async with wired(everyone(Faults(up=Lane(delay_s=0.1, jitter_s=0.1), down=Lane(delay_s=0.1)))) as wire:
+    async with wired(everyone(Faults(up=Direction(delay_s=0.1, jitter_s=0.1), down=Direction(delay_s=0.1)))) as wire:
         began_s = asyncio.get_running_loop().time()
         assert await talk(wire) == (CONTENT + b"END", False)
         assert 0.2 <= elapsed_since(began_s) < 5.0, "each of 19 pieces or more was delayed, all at the same time"
 
 
-async def test_a_throttled_lane_keeps_its_pace():
-    async with wired(everyone(Faults(up=Lane(bytes_per_s=1_000_000)))) as wire:
+async def test_a_throttled_direction_keeps_its_pace():
+    async with wired(everyone(Faults(up=Direction(bytes_per_s=1_000_000)))) as wire:
         began_s = asyncio.get_running_loop().time()
         await talk(wire)
         assert elapsed_since(began_s) >= 0.9 * (len(CONTENT) - 20_000) / 1_000_000
 
 
-async def test_a_slow_lane_holds_its_sender_up():
-    async with wired(everyone(Faults(up=Lane(bytes_per_s=1000)))) as wire:
+async def test_a_slow_direction_holds_its_sender_up():
+    async with wired(everyone(Faults(up=Direction(bytes_per_s=1000)))) as wire:
         _, writer = await connect(wire)
         taken_bytes = 0
 
@@ -223,7 +223,7 @@ async def test_a_plan_is_repeated_by_its_seed():
 
 async def test_nothing_is_left_when_the_block_ends():
     before = asyncio.all_tasks()
-    async with wired(everyone(Faults(up=Lane(bytes_per_s=10)))) as wire:
+    async with wired(everyone(Faults(up=Direction(bytes_per_s=10)))) as wire:
         _, writer = await connect(wire)
         writer.write(CONTENT)
         await asyncio.sleep(0.05)
