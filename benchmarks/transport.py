@@ -11,10 +11,12 @@ import multiprocessing
 import socket
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import numpy as np
 
+from fedactors.errors import StreamClosed
 from fedactors.model import Layout
 from fedactors.protocol import (
     FETCH,
@@ -29,6 +31,7 @@ from fedactors.protocol import (
     receive_blob,
     send_blob,
 )
+from fedactors.protocol.lanes import Lanes
 from fedactors.task import TrainReport
 from fedactors.transport import Address, Stream
 from fedactors.transport.grpc import GrpcTransport
@@ -71,22 +74,23 @@ async def learn(address: Address, raw_port: int, results: Connection) -> None:
     """Transfer, and tell how long it took."""
     results.send(("raw", raw_receive(raw_port)))
     channel = GrpcTransport().connect(address)
+    lanes = Lanes(channel)
     pool = BufferPool(STREAMS)
     for what in ("down", "up"):
         times_s = []
         for _ in range(REPEATS):
             began_s = time.perf_counter()
             if what == "down":
-                _, buffer = await fetch(channel, b"", 1, known=LAYOUT, pool=pool)
+                _, buffer = await fetch(lanes, b"", 1, known=LAYOUT, pool=pool)
             else:
                 buffer = pool.take(LAYOUT.nbytes)
-                await push(channel, b"", "t", LAYOUT, buffer, TrainReport(1), layout_known=True)
+                await push(lanes, b"", "t", LAYOUT, buffer, TrainReport(1), layout_known=True)
             times_s.append(time.perf_counter() - began_s)
             pool.give(buffer)
         results.send((what, float(np.median(times_s))))
 
     async def one() -> None:
-        _, buffer = await fetch(channel, b"", 1, known=LAYOUT, pool=pool)
+        _, buffer = await fetch(lanes, b"", 1, known=LAYOUT, pool=pool)
         pool.give(buffer)
 
     for _ in range(2):
@@ -126,13 +130,18 @@ async def serve() -> None:
     pool = BufferPool()
 
     async def accept(stream: Stream) -> None:
-        if stream.method == FETCH:
-            await read_fetch(stream)
-            await send_blob(stream, blob, layout_known=True)
-            return
-        await read_opening(stream)
+        with suppress(StreamClosed):
+            while True:
+                await (fetched(stream) if stream.method == FETCH else pushed(stream))
+
+    async def fetched(stream: Stream) -> None:
+        await read_fetch(stream)
+        await send_blob(stream, blob, layout_known=True)
+
+    async def pushed(stream: Stream) -> None:
+        opening = await read_opening(stream)
         out = pool.take(LAYOUT.nbytes)
-        await receive_blob(stream, LAYOUT, out)
+        await receive_blob(stream, opening, LAYOUT, out)
         await answer_push(stream, PushAnswer(True))
         pool.give(out)
 

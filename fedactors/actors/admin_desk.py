@@ -16,6 +16,7 @@ from fedactors.protocol import (
     WATCH,
     BlobHeader,
     PushAnswer,
+    PushOpening,
     answer_push,
     receive_blob,
     send_blob,
@@ -66,16 +67,16 @@ class AdminDesk:
         opening = await read_opening(stream)
         header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
         try:
-            await self._receive(stream, announced_layout(header, None, self._model_bytes_max))
+            await self._receive(stream, opening, announced_layout(header, None, self._model_bytes_max))
         except (Rejected, RemoteProtocolError) as refusal:
             await answer_push(stream, PushAnswer(False, "refused", str(refusal)))
         else:
             await answer_push(stream, PushAnswer(True))
 
-    async def _receive(self, stream: Stream, layout: Layout) -> None:
+    async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> None:
         buffer = await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes))
         try:
-            await receive_blob(stream, layout, buffer)
+            await receive_blob(stream, opening, layout, buffer)
         except BaseException:
             self._actors.aggregator.tell(ReturnBuffer(buffer))
             raise

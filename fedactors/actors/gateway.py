@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from typing_extensions import override
 
@@ -29,7 +29,7 @@ from fedactors.actors.messages import (
     ToGateway,
     ToLearnerProxy,
 )
-from fedactors.errors import ActorError, AddressError, ProtocolError, Rejected, RemoteProtocolError, TransportError
+from fedactors.errors import ActorError, AddressError, ProtocolError, Rejected, RemoteProtocolError, StreamClosed, TransportError
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
 from fedactors.protocol import (
@@ -48,12 +48,17 @@ from fedactors.protocol import (
     welcome,
 )
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
+from fedactors.scope import Scope
 from fedactors.transport import Address, Listener, Stream, Transport
 
 log = get_logger("fedactors.gateway")
 
+R = TypeVar("R")
+
 TOKEN_BYTES = 16
 CLOSE_GRACE_S = 1.0
+EAGER_BYTES_MAX = 256 * 1024 * 1024
+"""Weights that all learners together may send without a grant: that much memory they can take here at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +70,22 @@ class SessionTerms:
         heartbeat_s: seconds between two signs of life.
         lost_after_s: seconds of silence that make a loss.
         chunk_bytes: of weights in one frame.
+        scope: which of their tensors travel.
         learners_max: at the same time.
         mailbox_messages_max: that may wait for one learner's proxy.
         hello_timeout_s: how long a new connection may take to say who it is.
+        learners_expected: as many as these share what may be sent without a grant.
     """
 
     federation: str
     heartbeat_s: float = 1.0
     lost_after_s: float = 5.0
     chunk_bytes: int = 1024 * 1024
+    scope: Scope = Scope()
     learners_max: int = 10_000
     mailbox_messages_max: int = 10_000
     hello_timeout_s: float = 10.0
+    learners_expected: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +220,7 @@ class Gateway(Actor[ToGateway]):
 
     @property
     def _methods(self) -> Mapping[str, Callable[[Stream], Awaitable[None]]]:
-        return {SESSION: self._serve_session, FETCH: self._serve_fetch, PUSH: self._serve_push}
+        return {SESSION: self._serve_session, FETCH: self._serve_fetches, PUSH: self._serve_pushes}
 
     async def _serve_session(self, stream: Stream) -> None:
         terms = self._terms
@@ -229,16 +238,27 @@ class Gateway(Actor[ToGateway]):
             chunk_bytes=terms.chunk_bytes,
             resumed=admission.resumed,
             federation=terms.federation,
+            local=terms.scope.local,
+            shared=terms.scope.shared,
+            eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
         )
         async with await welcome(stream, greeting) as session:
             await admission.proxy.ask(Attach(session, frozenset(hello.tasks_held) if admission.resumed else frozenset()))
 
-    async def _serve_fetch(self, stream: Stream) -> None:
-        request = await read_fetch(stream)
-        proxy = await self.ref.ask(FindProxy(request.token))
-        await proxy.ask(ServeFetch(stream, request))
+    async def _serve_fetches(self, stream: Stream) -> None:
+        while (request := await _next(read_fetch, stream)) is not None:
+            proxy = await self.ref.ask(FindProxy(request.token))
+            await proxy.ask(ServeFetch(stream, request))
 
-    async def _serve_push(self, stream: Stream) -> None:
-        opening = await read_opening(stream)
-        proxy = await self.ref.ask(FindProxy(opening.token))
-        await proxy.ask(TakePush(stream, opening))
+    async def _serve_pushes(self, stream: Stream) -> None:
+        while (opening := await _next(read_opening, stream)) is not None:
+            proxy = await self.ref.ask(FindProxy(opening.token))
+            await proxy.ask(TakePush(stream, opening))
+
+
+async def _next(read: Callable[[Stream], Awaitable[R]], stream: Stream) -> R | None:
+    """The request of the stream's next transfer; None if there is none: a stream that ends between two has done its duty."""
+    try:
+        return await read(stream)
+    except StreamClosed:
+        return None

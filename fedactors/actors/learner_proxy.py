@@ -38,8 +38,8 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
-from fedactors.aggregation import Weighting
-from fedactors.errors import ActorError, ModelError, ProtocolError, StreamClosed, TransportError, UpdateRefused
+from fedactors.aggregation import Rule, Weighting
+from fedactors.errors import ActorError, ModelError, ProtocolError, Rejected, StreamClosed, TransportError, UpdateRefused
 from fedactors.log import get_logger
 from fedactors.model import Buffer, Layout
 from fedactors.protocol import (
@@ -85,11 +85,13 @@ class UploadPolicy:
     Attributes:
         model_bytes_max: a larger model is refused before any memory is taken for it.
         weighting: an update whose report it cannot weigh is refused.
+        rule: an update whose report it cannot combine is refused.
         refuse_not_finite: refuse weights with NaN or an infinity.
     """
 
     model_bytes_max: int
     weighting: Weighting
+    rule: Rule
     refuse_not_finite: bool = True
 
 
@@ -303,7 +305,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         try:
             open_task, layout = self._expected(opening)
             if not open_task.delivered:
-                await self._deliver(open_task, opening, layout, await self._receive(stream, layout))
+                await self._deliver(open_task, opening, layout, await self._receive(stream, opening, layout))
             verdict = await asyncio.shield(open_task.verdict)
         except UpdateRefused as refusal:
             self._refuse_push(opening, refusal)
@@ -317,7 +319,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise UpdateRefused(
                 Refusal.UNKNOWN_TASK, f"{self._learner} has no open task {opening.task!r:.80} that weights answer"
             )
-        if (problem := self._problem(opening.report)) is not None:
+        if open_task.task.kind is TaskKind.TRAIN and (problem := self._problem(opening.report)) is not None:
             raise UpdateRefused(Refusal.BAD_REPORT, problem)
         layout = open_task.layout or self._declared(opening)
         if opening.layout_digest != layout.digest or opening.total_bytes != layout.nbytes:
@@ -328,6 +330,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         if (problem := report.problem()) is None:
             try:
                 self._policy.weighting.factor(report)
+                self._policy.rule.check(report)
             except ModelError as error:
                 problem = str(error)
         return problem
@@ -342,11 +345,11 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise UpdateRefused(Refusal.LAYOUT, f"the model has {layout.nbytes:,} bytes, more than {limit}")
         return layout
 
-    async def _receive(self, stream: Stream, layout: Layout) -> Buffer:
+    async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> Buffer:
         """The weights in a borrowed buffer; it is given back unless they came in whole and good."""
         buffer = await self._to.aggregator.ask(BorrowBuffer(layout.nbytes))
         try:
-            self._bytes_up += await receive_blob(stream, layout, buffer)
+            self._bytes_up += await receive_blob(stream, opening, layout, buffer)
             if self._policy.refuse_not_finite:
                 tensor = await self._compute.run(layout.nbytes, layout.first_not_finite, buffer)
                 if tensor is not None:
@@ -364,7 +367,10 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             return
         open_task.delivered = True
         if task.kind is TaskKind.INITIALISE:
-            await aggregator.ask(Initialise(self._learner, layout, buffer))
+            try:
+                await aggregator.ask(Initialise(self._learner, layout, buffer))
+            except Rejected as refusal:
+                raise UpdateRefused(Refusal.LAYOUT, str(refusal)) from refusal
             self._bytes_up = 0
             self.verdict(Verdict(task.id, None, ""))
             return

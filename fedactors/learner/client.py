@@ -29,6 +29,7 @@ from fedactors.protocol import blobs
 from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
+from fedactors.scope import Scope
 from fedactors.task import TaskId
 from fedactors.transport import Channel
 
@@ -183,6 +184,7 @@ class LearnerClient:
         self._token = terms.token
         if not terms.resumed:
             self._agenda.on_new_start()
+        self._desk.begin(Scope(terms.local, terms.shared))
         return Link(session, terms, Lanes(self._channel))
 
     async def _serve(self, link: Link) -> bool:

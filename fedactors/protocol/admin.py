@@ -23,8 +23,9 @@ from fedactors.errors import EndOfStream, FederationFailed, RemoteProtocolError,
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
-from fedactors.protocol.blobs import MODEL_BYTES_MAX, OPEN_TIMEOUT_S, download, upload
+from fedactors.protocol.blobs import MODEL_BYTES_MAX, download, upload
 from fedactors.protocol.chunks import CHUNK_BYTES
+from fedactors.protocol.lanes import OPEN_TIMEOUT_S
 from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, ORDER, SHIP, WATCH, PushOpening
 from fedactors.record import Event, EventKind
 from fedactors.task import TrainReport
@@ -130,7 +131,10 @@ class AdminClient:
         """
         opening = PushOpening(b"", "", layout.digest, tuple(layout.specs), layout.nbytes, TrainReport(0))
         stream = await self._channel.open(SHIP, timeout_s=self._open_timeout_s)
-        answer = await upload(stream, opening, buffer, CHUNK_BYTES)
+        try:
+            answer = await upload(stream, opening, buffer, CHUNK_BYTES)
+        finally:
+            stream.cut("shipped")
         if not answer.accepted:
             raise FederationFailed(f"the controller refused the initial weights: {answer.why or 'it gave no reason'}")
 
@@ -140,7 +144,10 @@ class AdminClient:
         """A version of the global model: its number, its layout, and a buffer that is the caller's."""
         stream = await self._channel.open(DOWNLOAD, timeout_s=self._open_timeout_s)
         request = pb.DownloadRequest(version=version).SerializeToString()
-        return await download(stream, request, None, None, model_bytes_max)
+        try:
+            return await download(stream, request, None, None, model_bytes_max)
+        finally:
+            stream.cut("downloaded")
 
     async def _ask(self, method: str, request: Proto, kind: type[P]) -> P:
         stream = await self._open(method, request)

@@ -1,27 +1,30 @@
 """Weights on their way: a header, then the buffer in chunks, each with its place and its checksum.
 
     learner                                     controller
-    await fetch(channel, token, version) ─────▶ request = await read_fetch(stream)
+    await fetch(lanes, token, version)   ─────▶ request = await read_fetch(stream)
                                          ◀═════ await send_blob(stream, blob, layout_known=...)
 
-    await push(channel, token, ...)      ─────▶ opening = await read_opening(stream)
-                                         ◀───── await receive_blob(stream, layout, out)     grants, then receives
+    await push(lanes, token, ...)        ─────▶ opening = await read_opening(stream)
+                                         ◀───── await receive_blob(stream, opening, layout, out)    grants, then receives
                                          ═════▶
                                          ◀───── await answer_push(stream, PushAnswer(...))  may come instead of the grant, too
 
-A pushing learner sends no weights before the controller has granted it; those who wait hold no memory there.
+A pushing learner sends no weights before the controller has granted it; those who wait hold no memory there. Weights that are
+small enough (Welcome.eager_bytes) need no grant: they travel with the opening. A stream serves one transfer after another.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 
-from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed, TransportError
+from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol.buffers import BufferPool
-from fedactors.protocol.chunks import CHUNK_BYTES, decode_chunk, encode_chunk
+from fedactors.protocol.chunks import CHUNK_BYTES, Frame, decode_chunk, encode_chunk, split_first
 from fedactors.protocol.gate import GATE
+from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRequest, PushAnswer, PushGrant, PushOpening
 from fedactors.protocol.wire import (
     decode_fetch,
@@ -34,14 +37,10 @@ from fedactors.protocol.wire import (
     encode_reply,
 )
 from fedactors.task import TaskId, TrainReport
-from fedactors.transport import Channel, Stream
+from fedactors.transport import Stream
 
 MODEL_BYTES_MAX = 64 * 1024**3
 """No larger model is received unless the caller says so."""
-OPEN_TIMEOUT_S = 10.0
-"""How long a stream for weights may take to open."""
-DRAIN_S = 5.0
-"""How long a controller that has answered reads on, until the learner has noticed."""
 
 
 class EncodedBlob:
@@ -61,13 +60,29 @@ class EncodedBlob:
         self.chunk_bytes = chunk_bytes
         self._data = buffer.data
         self._frames: list[bytes | None] = [None] * -(-layout.nbytes // chunk_bytes)
+        self._opening: bytes | None = None
 
     def __len__(self) -> int:
         """Number of chunks."""
         return len(self._frames)
 
+    def frames(self, *, layout_known: bool, first: int = 0) -> Iterator[bytes]:
+        """The header and the chunks from chunk `first` on, for a peer that knows the layout or not."""
+        if layout_known and first == 0:
+            yield self._opened()
+        else:
+            yield self.header(layout_known=layout_known)
+        for index in range(first + (layout_known and first == 0), len(self)):
+            yield self.frame(index)
+
+    def _opened(self) -> bytes:
+        """The header and the first chunk in one frame: for a small model, that is all."""
+        if self._opening is None:
+            self._opening = self.header(layout_known=True) + self.frame(0)
+        return self._opening
+
     def header(self, *, layout_known: bool) -> bytes:
-        """The first frame, without the layout for a peer that knows it."""
+        """The header alone, without the layout for a peer that knows it."""
         specs = None if layout_known else tuple(self.layout.specs)
         return encode_header(BlobHeader(self.layout.digest, specs, self.layout.nbytes, self.version))
 
@@ -107,7 +122,7 @@ class BlobReceiver:
         """Every byte is there."""
         return self.received_bytes == self.layout.nbytes
 
-    def feed(self, frame: bytes) -> None:
+    def feed(self, frame: Frame) -> None:
         """Take one chunk.
 
         Raises:
@@ -133,11 +148,8 @@ async def send_blob(stream: Stream, blob: EncodedBlob, *, layout_known: bool, of
     first, remainder = divmod(offset, blob.chunk_bytes)
     if remainder or first > len(blob):
         raise RemoteProtocolError(f"byte {offset:,} was asked for; chunks begin at multiples of {blob.chunk_bytes:,}")
-    header = blob.header(layout_known=layout_known)
-    await stream.send(header)
-    sent_bytes = len(header)
-    for index in range(first, len(blob)):
-        frame = blob.frame(index)
+    sent_bytes = 0
+    for frame in blob.frames(layout_known=layout_known, first=first):
         await GATE.send(stream, frame)
         sent_bytes += len(frame)
     return sent_bytes
@@ -156,7 +168,7 @@ async def _receive_chunks(stream: Stream, receiver: BlobReceiver) -> int:
 
 
 async def fetch(
-    channel: Channel,
+    lanes: Lanes,
     token: bytes,
     version: Version,
     *,
@@ -169,7 +181,7 @@ async def fetch(
     The buffer is the caller's, who may give it to `pool` when it is done with; cancelled or failed, it goes back by itself.
 
     Args:
-        channel: to the controller.
+        lanes: to the controller.
         token: of the Welcome.
         version: which.
         known: a layout that need not be sent again.
@@ -181,31 +193,32 @@ async def fetch(
         StreamClosed: the controller is gone, or has no such version.
         Unreachable: the stream could not be opened.
     """
-    stream = await channel.open(FETCH, timeout_s=OPEN_TIMEOUT_S)
-    digest = b"" if known is None else known.digest
-    _, layout, buffer = await download(stream, encode_fetch(FetchRequest(token, version, digest)), known, pool, model_bytes_max)
+    request = encode_fetch(FetchRequest(token, version, b"" if known is None else known.digest))
+    async with lanes.stream(FETCH) as stream:
+        _, layout, buffer = await download(stream, request, known, pool, model_bytes_max)
     return layout, buffer
 
 
 async def download(
     stream: Stream, request: bytes, known: Layout | None, pool: BufferPool | None, model_bytes_max: int
 ) -> tuple[Version, Layout, Buffer]:
-    """Send a request and receive the blob that answers it; ends the stream. As `fetch`."""
+    """Send a request and receive the blob that answers it. As `fetch`."""
     pool = pool or BufferPool()
     buffer: Buffer | None = None
     try:
         await stream.send(request)
-        await stream.finish()
-        header = decode_header(await stream.receive())
+        head, chunk = split_first(await stream.receive())
+        header = decode_header(head)
         layout = announced_layout(header, known, model_bytes_max)
         buffer = pool.take(layout.nbytes)
-        await _receive_chunks(stream, BlobReceiver(layout, header.total_bytes, buffer))
+        receiver = BlobReceiver(layout, header.total_bytes, buffer)
+        if chunk:
+            receiver.feed(chunk)
+        await _receive_chunks(stream, receiver)
     except BaseException:
         if buffer is not None:
             pool.give(buffer)
         raise
-    finally:
-        stream.cut("the download is over")
     return header.version, layout, buffer
 
 
@@ -228,7 +241,7 @@ def announced_layout(header: BlobHeader, known: Layout | None, model_bytes_max: 
 
 
 async def push(
-    channel: Channel,
+    lanes: Lanes,
     token: bytes,
     task: TaskId,
     layout: Layout,
@@ -237,11 +250,12 @@ async def push(
     *,
     layout_known: bool,
     chunk_bytes: int = CHUNK_BYTES,
+    eager_bytes: int = 0,
 ) -> PushAnswer:
     """Deliver weights and wait for the answer. The buffer must not change meanwhile. Safe to repeat: a task is answered once.
 
     Args:
-        channel: to the controller.
+        lanes: to the controller.
         token: of the Welcome.
         task: which the weights answer.
         layout: of the weights.
@@ -249,29 +263,25 @@ async def push(
         report: what the learner says of its training.
         layout_known: the layout is the global model's; it is then not sent.
         chunk_bytes: of weights in one frame, as the Welcome says.
+        eager_bytes: a buffer of at most so many bytes travels with the opening, as the Welcome says; at most chunk_bytes.
 
     Raises:
         RemoteProtocolError: the controller's answer is none.
         StreamClosed: the controller is gone; the weights may have been taken or not.
         Unreachable: the stream could not be opened.
     """
-    stream = await channel.open(PUSH, timeout_s=OPEN_TIMEOUT_S)
     specs = None if layout_known else tuple(layout.specs)
-    opening = PushOpening(token, task, layout.digest, specs, layout.nbytes, report)
-    return await upload(stream, opening, buffer, chunk_bytes)
+    chunk = encode_chunk(0, buffer.data) if buffer.nbytes <= eager_bytes else b""
+    opening = PushOpening(token, task, layout.digest, specs, layout.nbytes, report, memoryview(chunk))
+    async with lanes.stream(PUSH) as stream:
+        return await upload(stream, opening, buffer, chunk_bytes)
 
 
 async def upload(stream: Stream, opening: PushOpening, buffer: Buffer, chunk_bytes: int) -> PushAnswer:
-    """Send an opening, wait for the grant, send the chunks, receive the answer; ends the stream. As `push`."""
-    try:
-        await stream.send(encode_opening(opening))
-        reply = decode_reply(await stream.receive())
-        if isinstance(reply, PushGrant):
-            reply = await _granted(stream, buffer, chunk_bytes)
-        await stream.finish()
-        return reply
-    finally:
-        stream.cut("the upload is over")
+    """Send an opening, wait for the grant, send the chunks, receive the answer. As `push`."""
+    await GATE.send(stream, encode_opening(opening))
+    reply = decode_reply(await stream.receive())
+    return await _granted(stream, buffer, chunk_bytes) if isinstance(reply, PushGrant) else reply
 
 
 async def _granted(stream: Stream, buffer: Buffer, chunk_bytes: int) -> PushAnswer:
@@ -288,13 +298,13 @@ async def _granted(stream: Stream, buffer: Buffer, chunk_bytes: int) -> PushAnsw
 
 
 async def _send_chunks(stream: Stream, buffer: Buffer, chunk_bytes: int, answer: asyncio.Future[bytes]) -> None:
-    """Each chunk is made when its turn has come; stops when the answer is there before the end."""
+    """Each chunk is made when its turn has come; with an answer before the end, the stream has done its duty."""
     data = buffer.data
     for offset in range(0, len(data), chunk_bytes):
         if answer.done():
-            break
+            stream.cut("answered amid the chunks")
+            return
         await GATE.send(stream, encode_chunk(offset, data[offset : offset + chunk_bytes]))
-    await stream.finish()
 
 
 # --------------------------------------------------------------------------------------------------------------- the controller
@@ -310,8 +320,8 @@ async def read_opening(stream: Stream) -> PushOpening:
     return decode_opening(await stream.receive())
 
 
-async def receive_blob(stream: Stream, layout: Layout, out: Buffer) -> int:
-    """Grant a push, and receive its chunks into `out`; the number of bytes of all frames.
+async def receive_blob(stream: Stream, opening: PushOpening, layout: Layout, out: Buffer) -> int:
+    """Grant a push, unless its weights came with the opening, and receive them into `out`; the number of bytes of all frames.
 
     Call it once there is room: until then the learner waits. Failed or cancelled, the content of `out` is undefined.
 
@@ -319,18 +329,18 @@ async def receive_blob(stream: Stream, layout: Layout, out: Buffer) -> int:
         RemoteProtocolError: a chunk is out of place or damaged.
         StreamClosed: the learner is gone.
     """
-    await stream.send(encode_reply(PushGrant()))
-    return await _receive_chunks(stream, BlobReceiver(layout, layout.nbytes, out))
+    receiver = BlobReceiver(layout, layout.nbytes, out)
+    if opening.chunk:
+        receiver.feed(opening.chunk)
+    else:
+        await stream.send(encode_reply(PushGrant()))
+    return len(opening.chunk) + await _receive_chunks(stream, receiver)
 
 
 async def answer_push(stream: Stream, answer: PushAnswer) -> None:
-    """Say what becomes of a push. Before the end of the chunks, it makes the learner stop; what still comes is dropped.
+    """Say what becomes of a push. Amid the chunks, it makes the learner end the stream, which has to be read until then.
 
     Raises:
         StreamClosed: the learner is gone.
     """
     await stream.send(encode_reply(answer))
-    with suppress(TransportError, TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            while True:
-                await stream.receive()

@@ -5,6 +5,8 @@ so that writing copies it once and reading not at all.
 
     0x7a length  ┆  0x08 offset  0x11 xxh3(8 bytes)  0x7a length data
     field 15     ┆  Chunk; a field that is zero or empty is left out
+
+A chunk may follow the header or the opening of its blob in one frame: protobuf's fields are joined by writing one after the other.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _TAG_XXH3 = 0x11
 _TAG_DATA = 0x7A
 _FIXED64 = struct.Struct("<Q")
 
+Frame: TypeAlias = bytes | memoryview
 Piece: TypeAlias = tuple[int, int, memoryview]
 """(offset, xxh3, data) of a chunk."""
 
@@ -53,7 +56,16 @@ def write_chunk(offset: int, xxh3: int, data: memoryview) -> bytes:
     return b"".join((outer, head, data))
 
 
-def decode_chunk(frame: bytes) -> tuple[int, memoryview]:
+def split_first(frame: bytes) -> tuple[bytes, memoryview]:
+    """A frame's first field, a header or an opening, as a frame by itself; and the chunk behind it, a view, empty if there is none."""
+    try:
+        length, at = _read_varint(frame, 1)
+    except IndexError:
+        return frame, memoryview(b"")
+    return frame[: at + length], memoryview(frame)[at + length :]
+
+
+def decode_chunk(frame: Frame) -> tuple[int, memoryview]:
     """(offset, data) of a chunk's frame; `data` is a view of the frame.
 
     Raises:
@@ -66,7 +78,7 @@ def decode_chunk(frame: bytes) -> tuple[int, memoryview]:
     return offset, data
 
 
-def _read_joined(frame: bytes) -> Piece | None:
+def _read_joined(frame: Frame) -> Piece | None:
     """A frame in the order that `write_chunk` and protobuf's own writers give; None for every other one."""
     end = len(frame)
     try:
@@ -88,13 +100,13 @@ def _read_joined(frame: bytes) -> Piece | None:
     return (offset, xxh3, memoryview(frame)[at:]) if at + length == end else None
 
 
-def _read_any(frame: bytes) -> Piece:
+def _read_any(frame: Frame) -> Piece:
     """A frame in any order of fields, by protobuf's parser."""
     try:
-        message = pb.BlobFrame.FromString(frame)
+        message = pb.BlobFrame.FromString(bytes(frame))
     except DecodeError as error:
         raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a chunk: {error}") from error
-    if message.WhichOneof("body") != "chunk":
+    if not message.HasField("chunk"):
         raise RemoteProtocolError("a frame that is not a chunk came among a buffer's chunks")
     return message.chunk.offset, message.chunk.xxh3, memoryview(message.chunk.data)
 
@@ -106,7 +118,7 @@ def _write_varint(out: bytearray, number: int) -> None:
     out.append(number)
 
 
-def _read_varint(frame: bytes, at: int) -> tuple[int, int]:
+def _read_varint(frame: Frame, at: int) -> tuple[int, int]:
     number = shift = 0
     while (byte := frame[at]) & 0x80:
         number |= (byte & 0x7F) << shift

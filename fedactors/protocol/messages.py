@@ -114,6 +114,9 @@ class Welcome:
         chunk_bytes: of weights in one frame, > 0.
         resumed: the resume token was known: open tasks go on.
         federation: its name.
+        eager_bytes: weights of at most so many bytes need no grant: they travel with their opening; at most chunk_bytes.
+        local: globs of tensors that stay with the learner.
+        shared: globs of the tensors that travel, unless they are local; empty: all.
     """
 
     token: bytes
@@ -122,6 +125,9 @@ class Welcome:
     chunk_bytes: int
     resumed: bool = False
     federation: str = ""
+    eager_bytes: int = 0
+    local: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,7 @@ class PushOpening:
         specs: their layout; None where it is the global model's.
         total_bytes: of the buffer.
         report: what the learner says of its training.
+        chunk: the whole buffer as a chunk's frame, where it travels with the opening; empty where it waits for the grant.
     """
 
     token: bytes
@@ -214,6 +221,7 @@ class PushOpening:
     specs: Specs | None
     total_bytes: int
     report: TrainReport
+    chunk: memoryview = memoryview(b"")
 
 
 @dataclass(frozen=True, slots=True)

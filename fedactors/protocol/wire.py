@@ -7,7 +7,7 @@ frame itself: every length is checked before anything is built from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
@@ -18,6 +18,7 @@ from fedactors.errors import LocalProtocolError, RemoteProtocolError
 from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import federation_pb2 as pb
+from fedactors.protocol.chunks import split_first
 from fedactors.protocol.messages import (
     BlobHeader,
     Cancel,
@@ -38,6 +39,7 @@ from fedactors.protocol.messages import (
     TaskFailure,
     Welcome,
 )
+from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 from fedactors.task import METRICS_MAX, EvaluateParams, TaskKind, TrainParams
 
 __all__ = [
@@ -148,6 +150,9 @@ def _welcome(message: pb.Welcome) -> Welcome:
         chunk_bytes=message.chunk_bytes,
         resumed=message.resumed,
         federation=message.federation,
+        eager_bytes=min(message.eager_bytes, message.chunk_bytes),
+        local=_patterns("local", message.local),
+        shared=_patterns("shared", message.shared),
     )
 
 
@@ -219,7 +224,7 @@ def encode_header(header: BlobHeader) -> bytes:
 def decode_header(frame: bytes) -> BlobHeader:
     """The inverse of `encode_header`; RemoteProtocolError if it is none."""
     message = _parsed(pb.BlobFrame, frame)
-    if message.WhichOneof("body") != "header":
+    if not message.HasField("header"):
         raise RemoteProtocolError("a blob must begin with its header")
     return _header(message.header)
 
@@ -228,24 +233,26 @@ def encode_opening(opening: PushOpening) -> bytes:
     """The first frame that a learner sends on Push."""
     report = bodies.pack("the training's report", bodies.train_report_body(opening.report))
     header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
-    return _written(
+    written = _written(
         "PushOpening",
         lambda: pb.PushFrame(
             opening=pb.PushOpening(token=opening.token, task=opening.task, blob=_header_written(header), report=report)
         ),
     )
+    return b"".join((written, opening.chunk)) if opening.chunk else written
 
 
 def decode_opening(frame: bytes) -> PushOpening:
     """The inverse of `encode_opening`; RemoteProtocolError if it is none."""
-    message = _parsed(pb.PushFrame, frame)
-    if message.WhichOneof("body") != "opening":
+    head, chunk = split_first(frame)
+    message = _parsed(pb.PushFrame, head)
+    if not message.HasField("opening"):
         raise RemoteProtocolError("a push must begin with its opening")
     opening = message.opening
     _bounded("task", opening.task, NAME_CHARS_MAX)
     header = _header(opening.blob)
     report = bodies.train_report(bodies.unpack("the training's report", opening.report))
-    return PushOpening(_token(opening.token), opening.task, header.layout_digest, header.specs, header.total_bytes, report)
+    return PushOpening(_token(opening.token), opening.task, header.layout_digest, header.specs, header.total_bytes, report, chunk)
 
 
 def encode_reply(reply: PushGrant | PushAnswer) -> bytes:
@@ -322,6 +329,13 @@ def _token(token: bytes) -> bytes:
 def _digest(digest: bytes) -> bytes:
     _bounded("layout_digest", digest, TOKEN_BYTES_MAX)
     return digest
+
+
+def _patterns(what: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    _bounded(what, patterns, PATTERNS_MAX)
+    for pattern in patterns:
+        _bounded(f"a pattern of {what}", pattern, PATTERN_CHARS_MAX)
+    return tuple(patterns)
 
 
 def _bounded(what: str, value: Sized, length_max: int) -> None:

@@ -66,6 +66,11 @@ class Stream(ABC):
     peer: str
     """Where the other side is, for people to read."""
 
+    @property
+    @abstractmethod
+    def is_over(self) -> bool:
+        """It is known here that nothing can be sent any more and nothing more will come."""
+
     @abstractmethod
     async def send(self, frame: bytes) -> None:
         """Hand over one frame; waits while the peer does not keep up.

@@ -48,6 +48,11 @@ class GrpcStream(Stream):
         self._sender: asyncio.Task[Any] | None = None
         self._reader = asyncio.get_running_loop().create_task(self._read_all(), name=f"read {method}")
 
+    @property
+    @override
+    def is_over(self) -> bool:
+        return self._over is not None
+
     @override
     async def send(self, frame: bytes) -> None:
         if self._finished:
@@ -128,9 +133,9 @@ class ClientStream(GrpcStream):
         super().__init__(method, peer, frame_bytes_max)
 
     @property
+    @override
     def is_over(self) -> bool:
-        """Both ways."""
-        return self._call.done()
+        return self._over is not None or self._call.done()
 
     @override
     async def _read(self) -> bytes | None:

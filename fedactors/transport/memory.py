@@ -80,8 +80,8 @@ class MemoryStream(Stream):
         self._incoming.cut("the peer has ended the stream")
 
     @property
+    @override
     def is_over(self) -> bool:
-        """Both ways."""
         return self._incoming.is_over and self._outgoing.is_over
 
     @override

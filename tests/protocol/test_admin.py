@@ -69,7 +69,7 @@ class Desk:
             await answer_push(stream, PushAnswer(False, "", "there is a model already"))
             return
         out = np.empty(layout.nbytes, np.uint8)
-        await receive_blob(stream, layout, out)
+        await receive_blob(stream, opening, layout, out)
         self.shipped.append((opening.token, opening.task, out))
         await answer_push(stream, PushAnswer(True))
 

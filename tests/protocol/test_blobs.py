@@ -24,6 +24,7 @@ from fedactors.protocol import (
     send_blob,
 )
 from fedactors.protocol.chunks import encode_chunk
+from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import FETCH, BlobHeader
 from fedactors.protocol.wire import encode_header
 from fedactors.task import TrainReport
@@ -60,7 +61,7 @@ def serve_push(openings, buffers):
     async def accept(stream):
         openings.append(await read_opening(stream))
         out = np.empty(LAYOUT.nbytes, np.uint8)
-        await receive_blob(stream, LAYOUT, out)
+        await receive_blob(stream, openings[-1], LAYOUT, out)
         buffers.append(out)
         await answer_push(stream, PushAnswer(True))
 
@@ -73,7 +74,7 @@ def serve_push(openings, buffers):
 async def test_a_version_arrives_as_it_is(transport, address, known, chunk_bytes):
     blob = encode_blob(3, LAYOUT, content(), chunk_bytes)
     async with connected(transport, address, serve_fetch(blob)) as (channel, _):
-        layout, buffer = await fetch(channel, b"token", 3, known=known)
+        layout, buffer = await fetch(Lanes(channel), b"token", 3, known=known)
     assert layout == LAYOUT
     assert np.array_equal(buffer, content())
 
@@ -83,7 +84,7 @@ async def test_a_version_arrives_as_it_is(transport, address, known, chunk_bytes
 async def test_an_update_arrives_as_it_is(transport, address, layout_known):
     openings, buffers = [], []
     async with connected(transport, address, serve_push(openings, buffers)) as (channel, _):
-        answer = await push(channel, b"token", "t1", LAYOUT, content(), REPORT, layout_known=layout_known, chunk_bytes=5000)
+        answer = await push(Lanes(channel), b"token", "t1", LAYOUT, content(), REPORT, layout_known=layout_known, chunk_bytes=5000)
     assert answer == PushAnswer(True)
     assert np.array_equal(buffers[0], content())
     assert (openings[0].token, openings[0].task, openings[0].report) == (b"token", "t1", REPORT)
@@ -118,7 +119,7 @@ async def test_a_refusal_at_the_opening_costs_no_upload(transport, address):
         await answer_push(stream, PushAnswer(False, "late", "the round is over"))
 
     async with connected(transport, address, accept) as (channel, _):
-        answer = await push(channel, b"", "t", LAYOUT, content(), REPORT, layout_known=True)
+        answer = await push(Lanes(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True)
     assert answer == PushAnswer(False, "late", "the round is over")
 
 
@@ -135,10 +136,11 @@ async def test_a_refusal_amid_the_chunks_stops_them(transport, address):
             receiver.feed(await stream.receive())
         received.append(receiver.received_bytes)
         await answer_push(stream, PushAnswer(False, "late", "the round is over"))
+        await ending(stream)
 
     buffer = np.zeros(layout.nbytes, np.uint8)
     async with connected(transport, address, accept) as (channel, _):
-        answer = await push(channel, b"", "t", layout, buffer, REPORT, layout_known=True)
+        answer = await push(Lanes(channel), b"", "t", layout, buffer, REPORT, layout_known=True)
     assert answer == PushAnswer(False, "late", "the round is over")
     assert received == [3 * MIB]
 
@@ -149,15 +151,15 @@ async def test_who_waits_for_a_grant_sends_nothing(transport, address):
     pending = asyncio.Event()
 
     async def accept(stream):
-        await read_opening(stream)
+        opening = await read_opening(stream)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(stream.receive(), 0.1)
         pending.set()
-        await receive_blob(stream, LAYOUT, np.empty(LAYOUT.nbytes, np.uint8))
+        await receive_blob(stream, opening, LAYOUT, np.empty(LAYOUT.nbytes, np.uint8))
         await answer_push(stream, PushAnswer(True))
 
     async with connected(transport, address, accept) as (channel, _):
-        assert (await push(channel, b"", "t", LAYOUT, content(), REPORT, layout_known=True)).accepted
+        assert (await push(Lanes(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True)).accepted
     assert pending.is_set()
 
 
@@ -171,7 +173,7 @@ async def test_a_controller_that_vanishes_amid_a_push_is_a_closed_stream(transpo
 
     async with connected(transport, address, accept) as (channel, _):
         with pytest.raises(StreamClosed):
-            await push(channel, b"", "t", LAYOUT, content(), REPORT, layout_known=True, chunk_bytes=100)
+            await push(Lanes(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True, chunk_bytes=100)
 
 
 @BOTH
@@ -182,7 +184,7 @@ async def test_a_controller_without_the_version_is_a_closed_stream_with_its_reas
 
     async with connected(transport, address, accept) as (channel, _):
         with pytest.raises(StreamClosed, match="version 9 was evicted"):
-            await fetch(channel, b"", 9)
+            await fetch(Lanes(channel), b"", 9)
 
 
 CHUNK = encode_chunk(0, memoryview(bytes(1000)))
@@ -212,7 +214,7 @@ async def test_a_damaged_blob_is_refused_and_its_buffer_goes_back(name):
 
     async with connected(*MEMORY, accept) as (channel, _):
         with pytest.raises(RemoteProtocolError, match=complaint):
-            await fetch(channel, b"", 1, pool=pool)
+            await fetch(Lanes(channel), b"", 1, pool=pool)
     assert pool.nbytes == LAYOUT.nbytes
 
 
@@ -242,7 +244,7 @@ async def test_a_bad_header_is_refused_before_memory_is_taken(name):
 
     async with connected(*MEMORY, accept) as (channel, _):
         with pytest.raises(RemoteProtocolError, match=complaint):
-            await fetch(channel, b"", 1, pool=Miser())
+            await fetch(Lanes(channel), b"", 1, pool=Miser())
 
 
 def test_a_receiver_takes_no_other_size_than_the_layouts():
@@ -261,7 +263,7 @@ async def test_a_fetch_that_is_cancelled_gives_its_buffer_back():
         await asyncio.sleep(0.5)
 
     async with connected(*MEMORY, accept) as (channel, _):
-        fetching = asyncio.ensure_future(fetch(channel, b"", 1, pool=pool))
+        fetching = asyncio.ensure_future(fetch(Lanes(channel), b"", 1, pool=pool))
         await asyncio.sleep(0.05)
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -279,7 +281,7 @@ async def test_many_learners_download_at_once():
         pool = BufferPool()
 
         async def download():
-            _, buffer = await fetch(channel, b"", 1, pool=pool)
+            _, buffer = await fetch(Lanes(channel), b"", 1, pool=pool)
             assert np.array_equal(buffer[::4097], content(layout)[::4097])
             pool.give(buffer)
 
@@ -296,14 +298,13 @@ async def test_a_large_model_passes_both_ways_in_bounded_memory():
     source, out = np.ones(layout.nbytes, np.uint8), np.zeros(layout.nbytes, np.uint8)
 
     async def accept(stream):
-        await read_opening(stream)
-        await receive_blob(stream, layout, out)
+        await receive_blob(stream, await read_opening(stream), layout, out)
         await answer_push(stream, PushAnswer(True))
 
     async with connected(GrpcTransport(), Address.parse("grpc://127.0.0.1:0"), accept) as (channel, _):
         tracemalloc.start()
         try:
-            await push(channel, b"", "t", layout, source, REPORT, layout_known=True)
+            await push(Lanes(channel), b"", "t", layout, source, REPORT, layout_known=True)
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
