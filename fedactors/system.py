@@ -123,7 +123,12 @@ class Federation:
                 learners_max=config.limits.learners_max,
                 mailbox_messages_max=config.limits.mailbox_messages_max,
             ),
-            policy=UploadPolicy(config.limits.model_bytes_max, weighting, config.aggregation.refuse_not_finite),
+            policy=UploadPolicy(
+                config.limits.model_bytes_max,
+                weighting,
+                configuration.build_rule(config),
+                config.aggregation.refuse_not_finite,
+            ),
             compute=compute,
         )
 

@@ -89,6 +89,13 @@ class Rule(ABC):
         """Updates that a round must have; with fewer, commit raises ModelError."""
         return 1
 
+    def check(self, report: TrainReport) -> None:  # noqa: B027  # most rules can combine whatever was reported
+        """See that an update with this report can be combined; one that cannot is refused, and its learner is told.
+
+        Raises:
+            ModelError: it cannot; the message says what the learner should report.
+        """
+
     @abstractmethod
     def fold(self, layout: Layout) -> Fold:
         """The rule at work on models of this layout."""

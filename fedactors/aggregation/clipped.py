@@ -13,6 +13,7 @@ from fedactors.aggregation._distance import norm, shortened
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.errors import ConfigError
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+from fedactors.task import TrainReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class Clipped(Rule):
     @override
     def updates_min(self) -> int:
         return self.rule.updates_min
+
+    @override
+    def check(self, report: TrainReport) -> None:
+        self.rule.check(report)
 
     @override
     def fold(self, layout: Layout) -> Fold:

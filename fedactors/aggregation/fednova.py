@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
@@ -10,8 +10,9 @@ from typing_extensions import override
 from fedactors.aggregation._kernels import WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll
-from fedactors.errors import ConfigError
+from fedactors.errors import ConfigError, ModelError
 from fedactors.model import Buffer, GlobalModel, Layout
+from fedactors.task import TrainReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class FedNova(Rule):
         plain SGD               a_i = t_i
         SGD with momentum r     a_i = (t_i - r (1 - r^t_i) / (1 - r)) / (1 - r)
 
-    Learners that do more steps than others pull the model no further to their own optimum. An update that reports no batches has
-    no share. An integer tensor is x plus the step, rounded once, half to even. Updates are folded as they come, in O(1) models.
+    Learners that do more steps than others pull the model no further to their own optimum. An update that reports no batches is
+    refused. An integer tensor is x plus the step, rounded once, half to even. Updates are folded as they come, in O(1) models.
 
     Attributes:
         momentum: r in [0, 1), of the learners' optimiser; 0: plain SGD.
@@ -47,6 +48,14 @@ class FedNova(Rule):
         return (steps - r * (1 - r**steps) / (1 - r)) / (1 - r)
 
     @override
+    def check(self, report: TrainReport) -> None:
+        if report.num_batches < 1:
+            raise ModelError(
+                "fednova divides an update by its local steps, and the learner reports none: "
+                "have its train() return the metric 'num_batches', or use a rule that does not need it, as fedavg"
+            )
+
+    @override
     def fold(self, layout: Layout) -> Fold:
         return FedNovaFold(self, layout)
 
@@ -63,9 +72,9 @@ class FedNovaFold(Fold):
     @override
     def add(self, contribution: Contribution) -> None:
         assert contribution.base is not None, f"the update of {contribution.learner} comes without its base"
-        steps = contribution.report.num_batches
-        if self._roll.enter(contribution if steps else replace(contribution, factor=0.0)):
-            length, p = self._rule.length(steps), contribution.factor
+        assert contribution.report.num_batches > 0, f"the update of {contribution.learner} was not checked"
+        if self._roll.enter(contribution):
+            length, p = self._rule.length(contribution.report.num_batches), contribution.factor
             self._sum.add(contribution.buffer, p / length, contribution.base)
             self._shares += p
             self._lengths += p * length

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+from fedactors.task import TrainReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Ordered(Rule):
     @override
     def updates_min(self) -> int:
         return self.rule.updates_min
+
+    @override
+    def check(self, report: TrainReport) -> None:
+        self.rule.check(report)
 
     @override
     def fold(self, layout: Layout) -> Fold:

@@ -21,6 +21,7 @@ from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.widened import Widened
 from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, LearnerId, is_floating
+from fedactors.task import TrainReport
 
 
 class Stepper(ABC):
@@ -74,6 +75,10 @@ class ServerStep(Rule):
     @override
     def updates_min(self) -> int:
         return self.combine.updates_min
+
+    @override
+    def check(self, report: TrainReport) -> None:
+        self.combine.check(report)
 
     @override
     def fold(self, layout: Layout) -> Fold:

@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedactors.aggregation import Contribution, Ordered
+from fedactors.aggregation.clipped import Clipped
 from fedactors.aggregation.fedasync import FedAsync
 from fedactors.aggregation.fedavg import FedAvg
+from fedactors.aggregation.fedavgm import FedAvgM
 from fedactors.aggregation.fedbuff import FedBuff
 from fedactors.aggregation.fednova import FedNova
 from fedactors.aggregation.fedrec import FedRec
 from fedactors.aggregation.fedstride import FedStride
+from fedactors.aggregation.server import ServerStep
 from fedactors.errors import ConfigError, ModelError
 from fedactors.model import GlobalModel, Layout
 from fedactors.task import TrainReport
@@ -121,15 +124,13 @@ def test_a_learner_that_did_twice_the_steps_in_one_direction_counts_once():
     np.testing.assert_allclose(exact(ONE, committed(FedNova(), ONE, sent, start))["w"], 1.5, rtol=1e-6)
 
 
-def test_fednova_gives_no_share_to_a_learner_that_reports_no_batches():
-    rng = np.random.default_rng(4)
-    current = drawn(ONE, rng)
-    sent = contributions(ONE, rng, 3, current)
-    silent = replace(sent[0], report=TrainReport(5))
-    found = committed(FedNova(), ONE, [silent, *sent[1:]], current)
-    assert found.tobytes() == committed(FedNova(), ONE, sent[1:], current).tobytes()
-    with pytest.raises(ModelError, match="l000 reported nothing that they are weighted by"):
-        committed(FedNova(), ONE, [silent], current)
+@pytest.mark.parametrize(
+    "rule", [FedNova(), Ordered(FedNova()), Clipped(FedNova(), 1.0), ServerStep(FedAvgM(), FedNova())], ids=repr
+)
+def test_fednova_refuses_a_report_without_batches_whatever_is_around_it(rule):
+    rule.check(TrainReport(5, num_batches=1))
+    with pytest.raises(ModelError, match="fednova divides an update by its local steps, and the learner reports none: have its"):
+        rule.check(TrainReport(5))
 
 
 # ------------------------------------------------------------------------------------------------------------------------ fedrec
