@@ -29,10 +29,14 @@ from fedactors.actors.messages import (
 )
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
-from fedactors.model import Buffer, GlobalModel, Version
+from fedactors.log import get_logger
+from fedactors.model import Buffer, GlobalModel, Layout, Version
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Actor, ActorRef, Deferred, handle
+from fedactors.scope import WHOLE, Scope
 from fedactors.task import TaskId
+
+log = get_logger("fedactors.aggregator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class AggregationPlan:
 
     Attributes:
         rule: the aggregation rule.
+        scope: which tensors travel; an initial model with others is refused.
         weighting: an update's share, from its report.
         discount: what an update's share is multiplied by, from its staleness.
         uploads_max: models that are received at the same time, >= 1: what bounds the memory of a round.
@@ -50,6 +55,7 @@ class AggregationPlan:
     rule: Rule
     weighting: Weighting
     discount: Discount = field(default_factory=Constant)
+    scope: Scope = WHOLE
     uploads_max: int = 4
     buffers_kept: int = 4
 
@@ -116,10 +122,18 @@ class Aggregator(Actor[ToAggregator]):
         self._upload_over()
         if self._model is not None:
             raise Rejected(f"the federation has a model already, version {self._model.version}")
+        self._check(message.layout)
         model = GlobalModel(0, message.layout, message.buffer)
         await self._store.ask(PutModel(model))
         self._resume(model)
         self._controller.tell(Initialised(message.source, model))
+
+    def _check(self, layout: Layout) -> None:
+        scope = self._plan.scope
+        if (problem := scope.problem(layout)) is not None:
+            raise Rejected(problem)
+        for pattern in scope.unmatched("frozen", (tensor.name for tensor in layout.tensors)):
+            log.warning("pattern_matches_nothing", key="model.frozen", pattern=pattern)
 
     def _resume(self, model: GlobalModel) -> None:
         self._fold = self._plan.rule.fold(model.layout)

@@ -48,7 +48,7 @@ from fedactors.protocol import (
     welcome,
 )
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
-from fedactors.scope import Scope
+from fedactors.scope import WHOLE, Scope
 from fedactors.transport import Address, Listener, Stream, Transport
 
 log = get_logger("fedactors.gateway")
@@ -81,7 +81,7 @@ class SessionTerms:
     heartbeat_s: float = 1.0
     lost_after_s: float = 5.0
     chunk_bytes: int = 1024 * 1024
-    scope: Scope = Scope()
+    scope: Scope = WHOLE
     learners_max: int = 10_000
     mailbox_messages_max: int = 10_000
     hello_timeout_s: float = 10.0

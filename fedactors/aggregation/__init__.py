@@ -5,6 +5,7 @@
     roll        who is in the open round, and why it cannot be combined
     ordered     any rule, with the same bits whatever the order of arrival
     clipped     any rule, over updates of bounded norm
+    frozen      any rule, over the part of the model that is not frozen
 
     fedavg, fedstride, fednova                     one round, folded as it comes
     fedasync, fedbuff, fedrec                      stale updates and updates of earlier rounds

@@ -20,6 +20,7 @@ from fedactors.config.plugging import (
     connect,
     find_entry,
     load_entry,
+    scope,
     stop_conditions,
 )
 from fedactors.config.reading import from_mapping, read, to_toml
@@ -42,6 +43,7 @@ __all__ = [
     "leaves_the_machine",
     "load_entry",
     "read",
+    "scope",
     "stop_conditions",
     "to_toml",
 ]

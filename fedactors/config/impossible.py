@@ -31,6 +31,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     yield from unsound.problems(config)
     yield from _address(config)
     yield from _numbers(config)
+    yield from _tensors(config)
     yield from _misspelt("train", config.train)
     yield from _misspelt("evaluate", config.evaluate)
 
@@ -96,6 +97,15 @@ def _numbers(config: Config) -> Iterator[tuple[Key, str]]:
         yield ("stop", "metric"), "stop.metric needs a target, a patience, or both"
     if metric is not None and config.evaluate.every == 0:
         yield ("evaluate", "every"), "evaluate.every = 0 means that nothing is evaluated, but stop.metric waits for a metric"
+
+
+def _tensors(config: Config) -> Iterator[tuple[Key, str]]:
+    """What no tensor's name can change; the rest is known once there is a model."""
+    model, remedy = config.model, "leave out what is to be learnt together"
+    if "*" in model.local or (model.shared and set(model.shared) <= set(model.local)):
+        yield ("model", "local"), f"with model.local = {as_written(model.local)} no tensor travels: {remedy}"
+    if "*" in model.frozen:
+        yield ("model", "frozen"), f"with model.frozen = {as_written(model.frozen)} no tensor is combined: {remedy}"
 
 
 def _misspelt(table: str, keys: OpenTable) -> Iterator[tuple[Key, str]]:

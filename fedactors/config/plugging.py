@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from fedactors import plugins
 from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 from fedactors.errors import ConfigError, ExtraMissing
+from fedactors.scope import Scope
 from fedactors.transport.base import Address
 
 if TYPE_CHECKING:
@@ -109,13 +110,18 @@ def build_selection(config: Config) -> Selection:
 
 
 def build_rule(config: Config) -> Rule:
-    """The aggregation rule that [aggregation] names: a server optimiser over a combining rule over clipped updates."""
+    """The aggregation rule that [aggregation] names, over what [model] does not freeze: a server optimiser over a combining rule
+    over clipped updates.
+    """
+    from fedactors.aggregation.frozen import Frozen
     from fedactors.aggregation.server import ServerOptimiser, ServerStep
 
     rule: Rule = slots(config)["aggregation"].build()
     if isinstance(rule, ServerOptimiser):
-        return ServerStep(rule, _clipped(config, slots(config)["combine"].build()))
-    return _clipped(config, rule)
+        rule = ServerStep(rule, _clipped(config, slots(config)["combine"].build()))
+    else:
+        rule = _clipped(config, rule)
+    return Frozen(rule, tuple(config.model.frozen)) if config.model.frozen else rule
 
 
 def _clipped(config: Config, rule: Rule) -> Rule:
@@ -139,6 +145,11 @@ def build_discount(config: Config) -> Discount:
     for _, problem in plugins.option_problems(DISCOUNTS[name], name, options):
         raise ConfigError(problem)
     return DISCOUNTS[name](**plugins.checked(DISCOUNTS[name], options))
+
+
+def scope(config: Config) -> Scope:
+    """What travels and what is combined, as [model] says."""
+    return Scope(*(tuple(patterns) for patterns in (config.model.local, config.model.shared, config.model.frozen)))
 
 
 def build_storage(config: Config) -> Storage:

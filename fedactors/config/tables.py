@@ -2,6 +2,7 @@
 
     [controller] [learners]                      who there is, and where
     [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
+    [model]                                      which tensors travel
     [train] [evaluate] [stop]                    what learners do, and until when
     [liveness] [limits] [runtime]                the machinery
     [simulation]                                 how fast and how reliable virtual learners are
@@ -18,9 +19,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
+
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Options: TypeAlias = dict[str, JsonValue]
+Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX)]
+Patterns: TypeAlias = Annotated[list[Pattern], Field(max_length=PATTERNS_MAX)]
 
 CONTROLLER_ADDRESS = "grpc://127.0.0.1:4450"
 """Where a controller listens, and where learners and drivers look for it, if nobody says where."""
@@ -131,6 +136,20 @@ class AggregationTable(Table):
     discount_options: Options = {}
 
 
+class ModelTable(Table):
+    """Which of a model's tensors travel, and which of those are combined. Patterns are globs of whole names, case-sensitive.
+
+    Attributes:
+        local: tensors that stay with each learner, as batch norm in FedBN: they are neither sent nor combined.
+        shared: the only tensors that travel, as the adapters of LoRA; without it all do. What is local does not.
+        frozen: tensors that travel and are not combined: every version holds those of version 0.
+    """
+
+    local: Patterns = []
+    shared: Patterns = []
+    frozen: Patterns = []
+
+
 class StoreTable(Table):
     """Where the global models live.
 
@@ -164,8 +183,8 @@ class TrainTable(OpenTable):
         steps: batches to train on; takes the place of `epochs`.
         batch_size: examples in a batch; without it, the learner's own choice.
         learning_rate: without it, the learner's own choice.
-        proximal_mu: FedProx's mu, how strongly training is held to the global model that it starts from; 0: not at all. TorchLearner
-            obeys by itself, other learners with `fedactors.learner.proximal_gradient`.
+        proximal_mu: FedProx's mu, how strongly training is held to the global model that it starts from; 0: not at all.
+            TorchLearner obeys by itself, other learners with `fedactors.learner.proximal_gradient`.
     """
 
     epochs: Positive = 1.0
@@ -323,6 +342,7 @@ class Config(Table):
     protocol: ProtocolTable = ProtocolTable()
     selection: SelectionTable = SelectionTable()
     aggregation: AggregationTable = AggregationTable()
+    model: ModelTable = ModelTable()
     store: StoreTable = StoreTable()
     train: TrainTable = TrainTable()
     evaluate: EvaluateTable = EvaluateTable()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from fedactors import model_file
-from fedactors.config import Config, to_toml
+from fedactors.config import Config, scope, to_toml
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.errors import FederationFailed, TransportError
 from fedactors.log import get_logger
@@ -69,7 +69,8 @@ class Driver:
 
     async def _start(self) -> None:
         if (path := self._config.initial_file) is not None:
-            model = GlobalModel.initial(await asyncio.to_thread(model_file.load, path))
+            weights = await asyncio.to_thread(model_file.load, path)
+            model = GlobalModel.initial(scope(self._config).travelling(weights))
             await self._admin.ship(model.layout, model.buffer)
         await self._admin.order(Verb.START)
 

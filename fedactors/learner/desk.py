@@ -10,11 +10,12 @@ from typing import TypeAlias, assert_never
 from structlog.stdlib import BoundLogger
 
 from fedactors.errors import FedactorsError
-from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train, take_weights
 from fedactors.learner.base import Learner
+from fedactors.learner.trainee import Trainee
 from fedactors.learner.worker import Work
 from fedactors.model import Buffer, GlobalModel, Layout, Version
 from fedactors.protocol.messages import Evaluated, Task, TaskFailure
+from fedactors.scope import WHOLE, Scope
 from fedactors.task import EvaluateParams, TaskId, TrainParams, TrainReport
 
 WHY_CHARS_MAX = 1000
@@ -55,12 +56,18 @@ class Desk:
 
     def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: BoundLogger) -> None:
         self._learner = learner
+        self._scope = WHOLE
+        self._trainee = Trainee(learner)
         self._work = work
         self._fetch = fetch
         self._log = log
         self._model: GlobalModel | None = None
-        self._has_weights = False
         self._cast_is_told = False
+
+    def begin(self, scope: Scope) -> None:
+        """A session has begun: this is what travels, says the controller."""
+        if scope != self._scope:
+            self._scope, self._trainee = scope, Trainee(self._learner, scope)
 
     async def answer(self, task: Task, is_wanted: Callable[[], bool]) -> Answer:
         """Do what a task asks for. Whatever goes wrong is an answer, too.
@@ -73,7 +80,7 @@ class Desk:
             model = None if task.params is None else await self._version(task.version)
             if not is_wanted():
                 return TaskFailure(task.id, "cancelled before it began")
-            return await self._work(partial(self._do, task, model))
+            return await self._work(partial(self._do, self._trainee, task, model))
         except FedactorsError as error:
             failure = TaskFailure(task.id, " ".join(str(error).split())[:WHY_CHARS_MAX])
             if is_wanted():
@@ -86,33 +93,38 @@ class Desk:
             self._model = await self._fetch(version, None if self._model is None else self._model.layout)
         return self._model
 
-    def _do(self, task: Task, model: GlobalModel | None) -> Answer:
+    def _do(self, trainee: Trainee, task: Task, model: GlobalModel | None) -> Answer:
         """Runs in the learner's thread; weights are packed here, before its code is called again."""
-        if model is None:
-            return self._initialise(task.id)
-        if not self._has_weights:
-            take_weights(self._learner, model.weights)
-            self._has_weights = True
-        match task.params:
-            case TrainParams() as params:
-                return self._train(task.id, model, params)
-            case EvaluateParams() as params:
-                return Evaluated(task.id, answer_evaluate(self._learner, model.weights, params))
-            case None:
-                raise AssertionError("a task without parameters has no model")
-            case unknown:
-                assert_never(unknown)
+        try:
+            if model is None:
+                return self._initialise(trainee, task.id)
+            match task.params:
+                case TrainParams() as params:
+                    return self._train(trainee, task.id, model, params)
+                case EvaluateParams() as params:
+                    return Evaluated(task.id, trainee.evaluate(model, params))
+                case None:
+                    raise AssertionError("a task without parameters has no model")
+                case unknown:
+                    assert_never(unknown)
+        finally:
+            self._tell_unmatched(trainee)
 
-    def _initialise(self, task: TaskId) -> Update:
-        weights = answer_initialise(self._learner)
+    def _initialise(self, trainee: Trainee, task: TaskId) -> Update:
+        weights = trainee.initialise()
         layout = Layout.of(weights)
         return Update(task, layout, layout.pack(weights), TrainReport(num_examples=0, epochs=0.0), layout_known=False)
 
-    def _train(self, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
-        trained = answer_train(self._learner, model.layout, model.weights, params)
+    def _train(self, trainee: Trainee, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
+        trained = trainee.train(model, params)
         if trained.cast and not self._cast_is_told:
             self._cast_is_told = True
             self._log.warning(
                 "weights_cast", tensor=trained.cast[0], tensors=len(trained.cast), to=str(trained.weights[trained.cast[0]].dtype)
             )
         return Update(task, model.layout, model.layout.pack(trained.weights), trained.report, layout_known=True)
+
+    def _tell_unmatched(self, trainee: Trainee) -> None:
+        unmatched, trainee.unmatched = trainee.unmatched, ()
+        for key, pattern in unmatched:
+            self._log.warning("pattern_matches_nothing", key=key, pattern=pattern)

@@ -17,7 +17,9 @@ from fedactors.actors.controller import Controller
 from fedactors.actors.life import Life
 from fedactors.actors.messages import EventsFrom, Order
 from fedactors.config import Config
+from fedactors.config.tables import ModelTable
 from fedactors.learner import LearnerContext, build_learner
+from fedactors.learner.trainee import Trainee
 from fedactors.model import Layout
 from fedactors.protocol import Verb
 from fedactors.record import Event, History, Results
@@ -76,6 +78,8 @@ def simulate(
         LearnerFailed: a learner could not be made.
         Deadlock: every actor waits and no timer runs: a protocol's fault.
     """
+    if entry is None:  # its one tensor is nobody's that [model] speaks of
+        config = config.model_copy(update={"model": ModelTable()})
     count = config.learners.count if learners is None else learners
     profiles = population.draw(count, config.seed)
     began_s = time.perf_counter()
@@ -85,13 +89,13 @@ def simulate(
 
 
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
-    count = len(profiles.epoch_s)
+    count, scope = len(profiles.epoch_s), configuration.scope(config)
     layout = Layout.of({"weights": np.zeros(parameters, np.float32)})
     beings = []
     for index in range(count):
         profile, learner = profiles.of(index), f"learner-{index}"
         context = LearnerContext(learner, index, count, config.seed, config.learners.options)
-        work: Work = Idle(layout, profile) if entry is None else Real(build_learner(entry, context), profile)
+        work: Work = Idle(layout, profile) if entry is None else Real(Trainee(build_learner(entry, context), scope), profile)
         beings.append(Being(learner, profile, work, Random(f"{config.seed}:{index}")))  # noqa: S311  # who fails when, no secret
     return beings
 

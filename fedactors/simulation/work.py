@@ -7,8 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from typing_extensions import override
 
-from fedactors.learner import Learner
-from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train, take_weights
+from fedactors.learner.trainee import Trainee
 from fedactors.model import Buffer, GlobalModel, Layout, Weights
 from fedactors.simulation.population import Profile
 from fedactors.task import EvaluateParams, EvaluationReport, TrainParams, TrainReport
@@ -56,19 +55,17 @@ class Idle(Work):
 class Real(Work):
     """The user's learner, called where it stands; only its times are virtual."""
 
-    def __init__(self, learner: Learner, profile: Profile) -> None:
-        self._learner = learner
+    def __init__(self, trainee: Trainee, profile: Profile) -> None:
+        self._trainee = trainee
         self._profile = profile
-        self._has_weights = False
 
     @override
     def initialise(self) -> Weights:
-        return answer_initialise(self._learner)
+        return self._trainee.initialise()
 
     @override
     def train(self, model: GlobalModel, params: TrainParams, out: Buffer) -> TrainReport:
-        self._take(model)
-        trained = answer_train(self._learner, model.layout, model.weights, params, clock=lambda: 0.0)
+        trained = self._trainee.train(model, params, clock=lambda: 0.0)
         model.layout.pack(trained.weights, out)
         report, profile = trained.report, self._profile
         batches = report.num_batches or params.steps or max(1, round(params.epochs * profile.epoch_s / profile.batch_s))
@@ -77,10 +74,4 @@ class Real(Work):
 
     @override
     def evaluate(self, model: GlobalModel, params: EvaluateParams) -> EvaluationReport:
-        self._take(model)
-        return answer_evaluate(self._learner, model.weights, params)
-
-    def _take(self, model: GlobalModel) -> None:
-        if not self._has_weights:
-            take_weights(self._learner, model.weights)
-            self._has_weights = True
+        return self._trainee.evaluate(model, params)
