@@ -39,6 +39,7 @@ from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 from fedactors.runtime import Actor, ActorSystem, Restart
+from fedactors.storage import Home
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
 
@@ -88,7 +89,7 @@ class Federation:
             executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
             compute = Compute(executor)
             plan = blueprint(self.config, self._gateway(compute), compute)
-            await plan.storage.open()
+            await plan.storage.open(Home(self.config.name, self.config.base_dir))
             exits.push_async_callback(plan.storage.close)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             life = Life(configuration.stop_conditions(self.config))

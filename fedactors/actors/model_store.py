@@ -27,6 +27,7 @@ class ModelStore(Actor[ToModelStore]):
     async def put(self, message: PutModel) -> None:
         """Keep a version."""
         await self._storage.put(message.model)
+        self._encode(message.model)  # learners will ask for it, and reading it back would take time
 
     @handle
     async def get(self, message: GetModel) -> GlobalModel:
@@ -39,11 +40,13 @@ class ModelStore(Actor[ToModelStore]):
         if message.version in self._blobs:
             return self._blobs[message.version]
         model = await self._find(message.version)
-        if model.version not in self._blobs:
-            self._blobs[model.version] = encode_blob(model.version, model.layout, model.buffer, self._chunk_bytes)
-            while len(self._blobs) > BLOBS_KEPT:
-                self._blobs.popitem(last=False)
-        return self._blobs[model.version]
+        return self._blobs.get(model.version) or self._encode(model)
+
+    def _encode(self, model: GlobalModel) -> EncodedBlob:
+        blob = self._blobs[model.version] = encode_blob(model.version, model.layout, model.buffer, self._chunk_bytes)
+        while len(self._blobs) > BLOBS_KEPT:
+            self._blobs.popitem(last=False)
+        return blob
 
     async def _find(self, version: Version | None) -> GlobalModel:
         try:

@@ -28,6 +28,7 @@ from fedactors.simulation.clock import run_virtual
 from fedactors.simulation.population import Population, Profiles
 from fedactors.simulation.virtual import Being, VirtualGateway
 from fedactors.simulation.work import Idle, Real, Work
+from fedactors.storage import Home
 from fedactors.system import blueprint
 
 Observer: TypeAlias = Callable[[Event], None]
@@ -102,7 +103,7 @@ def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: i
 
 async def _run(config: Config, beings: Callable[[], list[Being]], observers: Sequence[Observer]) -> tuple[Results, float, int]:
     plan = blueprint(config, partial(VirtualGateway, beings=beings), Compute())
-    await plan.storage.open()
+    await plan.storage.open(Home(config.name, config.base_dir, threaded=False))
     async with ActorSystem(name=config.name, seed=config.seed) as system:
         life = Life(configuration.stop_conditions(config))
         controller = system.spawn(partial(Controller, plan, life), name="controller", restart=Restart.TRANSIENT)

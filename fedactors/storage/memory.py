@@ -2,65 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from typing_extensions import override
 
-from fedactors.errors import ConfigError, NoSuchModel, StoreError
-from fedactors.model import GlobalModel, Version
-from fedactors.storage.base import Storage
+from fedactors.model import Buffer
+from fedactors.storage.base import Home
+from fedactors.storage.entries import Entry
+from fedactors.storage.shelf import Shelf
+from fedactors.storage.shelved import ShelvedStorage
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryStorage(Storage):
-    """Keeps the newest versions as they are, without a copy.
+class MemoryStorage(ShelvedStorage):
+    """Keeps versions as they are, without a copy, and copies of learners' models.
 
     Attributes:
-        lineage_length: versions kept, >= 0; the oldest is evicted when another comes. 0 evicts nothing: memory then grows by one
-            model with each commit.
+        lineage_length: newest versions, and newest models of each learner, that are kept, >= 0. 0 evicts nothing: memory then
+            grows by one model with each commit.
+        max_bytes: of all models together, >= 0; what was put first makes room, but never the newest version. 0: no limit.
     """
 
-    lineage_length: int = 4
-    _models: dict[Version, GlobalModel] = field(default_factory=dict, init=False, repr=False, compare=False)
+    threaded: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        if self.lineage_length < 0:
-            raise ConfigError(
-                f"storage 'memory' has lineage_length={self.lineage_length}; give the number of versions to keep, or 0 for all"
-            )
+    lineage_length: int = 4
 
     @override
-    async def open(self) -> None:
+    def shelf(self, home: Home) -> tuple[Shelf, str]:
+        return MemoryShelf(), "memory"
+
+
+class MemoryShelf(Shelf):
+    """Buffers by serial."""
+
+    checks: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._buffers: dict[int, Buffer] = {}
+
+    @override
+    def entries(self) -> list[Entry]:
+        return []
+
+    @override
+    def write(self, entry: Entry, buffer: Buffer, going: Sequence[Entry]) -> None:
+        if entry.key.owner is not None:
+            buffer = buffer.copy()
+            buffer.flags.writeable = False
+        self._buffers[entry.serial] = buffer
+        self.remove(going)
+
+    @override
+    def read(self, entry: Entry) -> Buffer:
+        return self._buffers[entry.serial]
+
+    @override
+    def note(self, entry: Entry) -> None:
         pass
 
     @override
-    async def close(self) -> None:
-        self._models.clear()
+    def remove(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            del self._buffers[entry.serial]
 
     @override
-    async def put(self, model: GlobalModel) -> None:
-        newest = max(self._models, default=-1)
-        if model.version <= newest:
-            raise StoreError(
-                f"version {model.version} cannot be kept: version {newest} is, and versions are written once, ascending"
-            )
-        self._models[model.version] = model
-        if self.lineage_length and len(self._models) > self.lineage_length:
-            del self._models[min(self._models)]
-
-    @override
-    async def get(self, version: Version) -> GlobalModel:
-        try:
-            return self._models[version]
-        except KeyError:
-            raise NoSuchModel(f"no model of version {version} in memory; {self._kept()}") from None
-
-    @override
-    async def versions(self) -> list[Version]:
-        return sorted(self._models)
-
-    def _kept(self) -> str:
-        if not self._models:
-            return "nothing is kept yet"
-        limit = f" (lineage_length={self.lineage_length})" if self.lineage_length else ""
-        return f"kept are versions {', '.join(map(str, sorted(self._models)[-8:]))}{limit}"
+    def close(self) -> None:
+        self._buffers.clear()
