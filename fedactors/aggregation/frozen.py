@@ -14,6 +14,7 @@ from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.errors import ConfigError, ModelError
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
 from fedactors.scope import matches
+from fedactors.task import TrainReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Frozen(Rule):
     @override
     def updates_min(self) -> int:
         return self.rule.updates_min
+
+    @override
+    def check(self, report: TrainReport) -> None:
+        self.rule.check(report)
 
     @override
     def fold(self, layout: Layout) -> Fold:
