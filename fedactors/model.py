@@ -179,11 +179,18 @@ class Layout:
     def _names(self) -> frozenset[str]:
         return frozenset(tensor.name for tensor in self.tensors)
 
-    def runs(self) -> Iterator[tuple[str, int, int]]:
+    def runs(self) -> tuple[tuple[str, int, int], ...]:
         """(dtype, first byte, end byte) of each longest stretch of one dtype, padding included.
 
         Padding is zero and stays zero under every linear combination, so a run is worked on as one flat array.
         """
+        return self._runs
+
+    @cached_property
+    def _runs(self) -> tuple[tuple[str, int, int], ...]:
+        return tuple(self._found_runs())
+
+    def _found_runs(self) -> Iterator[tuple[str, int, int]]:
         start = 0
         for tensor, following in zip(self.tensors, [*self.tensors[1:], None], strict=True):
             if following is None:
@@ -194,7 +201,7 @@ class Layout:
 
     def first_not_finite(self, buffer: Buffer) -> str | None:
         """The name of the first tensor that holds NaN or an infinity; None if every value is finite."""
-        for dtype, start, end in self.runs():
+        for dtype, start, end in self._runs:
             if is_floating(dtype) and not np.isfinite(buffer[start:end].view(DTYPES[dtype])).all():
                 break
         else:

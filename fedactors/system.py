@@ -124,6 +124,7 @@ class Federation:
                 scope=configuration.scope(config),
                 learners_max=config.limits.learners_max,
                 mailbox_messages_max=config.limits.mailbox_messages_max,
+                learners_expected=config.learners.count,
             ),
             policy=UploadPolicy(
                 config.limits.model_bytes_max,
@@ -200,12 +201,13 @@ class Federation:
         watch = self.admin.follow(from_number)
         while True:
             try:
-                event = await self._unless_failed(anext(watch, None))
+                news = await self._unless_failed(anext(watch, None))
             except TransportError as error:
                 raise FederationFailed(f"the controller is gone: {error}") from error
-            if event is None:
+            if news is None:
                 return
-            yield event
+            for event in news:
+                yield event
 
     async def model(self, version: Version | None = None) -> GlobalModel:
         """A version of the global model; the newest by default.
@@ -302,4 +304,5 @@ def training_plan(config: Config) -> TrainingPlan:
         min_learners=config.learners.min,
         evaluate_every=config.evaluate.every,
         evaluate_timeout_s=config.evaluate.timeout_s,
+        detail_learners_max=config.limits.detail_learners_max,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from fedactors.actors.learner_proxy import Neighbours
@@ -21,9 +22,12 @@ from fedactors.protocol import (
     receive_blob,
     send_blob,
 )
-from fedactors.protocol.admin import answer_order, answer_status, read_download, read_order, read_watch, send_event
+from fedactors.protocol.admin import answer_order, answer_status, read_download, read_order, read_watch, send_news
 from fedactors.protocol.blobs import announced_layout, read_opening
 from fedactors.transport import Stream
+
+NEWS_PAUSE_S = 0.01
+"""Between two frames of news: what happens meanwhile travels together."""
 
 
 class AdminDesk:
@@ -50,9 +54,9 @@ class AdminDesk:
     async def _watch(self, stream: Stream) -> None:
         number = await read_watch(stream)
         while news := await self._actors.controller.ask(EventsFrom(number)):
-            for event in news:
-                await send_event(stream, event)
+            await send_news(stream, news)
             number += len(news)
+            await asyncio.sleep(NEWS_PAUSE_S)
 
     async def _order(self, stream: Stream) -> None:
         request = await read_order(stream)

@@ -246,13 +246,17 @@ class Gateway(Actor[ToGateway]):
             await admission.proxy.ask(Attach(session, frozenset(hello.tasks_held) if admission.resumed else frozenset()))
 
     async def _serve_fetches(self, stream: Stream) -> None:
+        token, proxy = b"", None
         while (request := await _next(read_fetch, stream)) is not None:
-            proxy = await self.ref.ask(FindProxy(request.token))
+            if proxy is None or request.token != token:
+                token, proxy = request.token, await self.ref.ask(FindProxy(request.token))
             await proxy.ask(ServeFetch(stream, request))
 
     async def _serve_pushes(self, stream: Stream) -> None:
+        token, proxy = b"", None
         while (opening := await _next(read_opening, stream)) is not None:
-            proxy = await self.ref.ask(FindProxy(opening.token))
+            if proxy is None or opening.token != token:
+                token, proxy = opening.token, await self.ref.ask(FindProxy(opening.token))
             await proxy.ask(TakePush(stream, opening))
 
 

@@ -46,8 +46,9 @@ class Driver:
             status = await self._admin.status()
             if status["phase"] == "waiting":
                 await self._start()
-            async for event in self._admin.follow(status["first_event"]):
-                self._take(event)
+            async for news in self._admin.follow(status["first_event"]):
+                for event in news:
+                    self._take(event)
             if not self._history.finished:
                 raise FederationFailed("the controller ended before the federation was done")
         except (TransportError, FederationFailed):

@@ -4,7 +4,8 @@
     wire       messages as frames and back; bodies: the msgpack parts of them
     states     a session's rules as one table
     session    one side of a session: join, read_hello, welcome, refuse, Session
-    blobs      weights in chunks: fetch, push, and the controller's side of both
+    blobs      weights in chunks, and the controller's side of fetch and push
+    transfers  the learner's side: Download, Upload; fetch and push in one attempt
     chunks     one chunk as a frame; gate: how many are written at a time; buffers: memory used again
     admin      drivers and operators: AdminClient, and the controller's side
     _pb        code generated from schemas/
@@ -16,13 +17,13 @@ from fedactors.protocol.admin import AdminClient, Verb
 from fedactors.protocol.blobs import (
     BlobReceiver,
     EncodedBlob,
+    answer_amid_chunks,
     answer_push,
     encode_blob,
-    fetch,
-    push,
     read_fetch,
     read_opening,
     receive_blob,
+    refuse_fetch,
     send_blob,
 )
 from fedactors.protocol.buffers import BufferPool

@@ -2,7 +2,7 @@
 
 client                          controller, by stream.method
 status()                        GET_STATUS   answer_status(stream, status)
-watch, follow(from_number)      WATCH        read_watch(stream), send_event(stream, event) for each event
+watch, follow(from_number)      WATCH        read_watch(stream), send_news(stream, events) again and again
 order(verb, why)                ORDER        read_order(stream), answer_order(stream, done, why)
 ship(layout, buffer)            SHIP         as a push: read_opening, receive_blob, answer_push
 download(version)               DOWNLOAD     read_download(stream), send_blob
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,6 +37,8 @@ PATIENCE_S = 10.0
 """How long a follower tries to reach a controller that it has lost."""
 RETRY_S = 0.2
 """Between two attempts."""
+EVENT_HEAD_BYTES = 128
+"""What an event takes in a frame beside its body, at most."""
 BODY_BYTES_MAX = FRAME_BYTES_MAX - 1024
 """Of a status or an event: a round of thousands of learners is one event."""
 
@@ -87,26 +89,26 @@ class AdminClient:
         answer = await self._ask(GET_STATUS, pb.StatusRequest(), pb.Status)
         return bodies.unpack("the status", answer.body, BODY_BYTES_MAX)
 
-    async def watch(self, from_number: int = 0) -> AsyncIterator[Event]:
-        """Every event from this number on, then each new one; ends in good order when the federation is done."""
+    async def watch(self, from_number: int = 0) -> AsyncIterator[Sequence[Event]]:
+        """Every event from this number on, then the new ones, as they come together; ends when the federation is done."""
         stream = await self._open(WATCH, pb.WatchRequest(from_number=from_number))
         try:
             while True:
-                yield _event(_parsed(pb.Event, await stream.receive()))
+                yield _news(_parsed(pb.News, await stream.receive()))
         except EndOfStream:
             return
         finally:
             stream.cut("nobody watches any more")
 
-    async def follow(self, from_number: int = 0, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Event]:
+    async def follow(self, from_number: int = 0, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Sequence[Event]]:
         """As `watch`, and comes back after a lost connection, where it was, for as long as `patience_s` in a row."""
         number, loop = from_number, asyncio.get_running_loop()
         heard_s = loop.time()
         while True:
             try:
-                async for event in self.watch(number):
-                    yield event
-                    number, heard_s = event.number + 1, loop.time()
+                async for news in self.watch(number):
+                    yield news
+                    number, heard_s = news[-1].number + 1, loop.time()
                 return
             except TransportError:
                 if loop.time() - heard_s > patience_s:
@@ -181,11 +183,18 @@ async def read_watch(stream: Stream) -> int:
     return _parsed(pb.WatchRequest, await stream.receive()).from_number
 
 
-async def send_event(stream: Stream, event: Event) -> None:
-    """Tell a watcher."""
-    body = bodies.pack(f"event {event.number} ({event.kind})", event.body, BODY_BYTES_MAX)
-    message = pb.Event(number=event.number, unix_time_s=event.unix_time_s, kind=event.kind, body=body)
-    await stream.send(message.SerializeToString())
+async def send_news(stream: Stream, events: Iterable[Event]) -> None:
+    """Tell a watcher of events, in as few frames as they fit into."""
+    news, news_bytes = pb.News(), 0
+    for event in events:
+        body = bodies.pack(f"event {event.number} ({event.kind})", event.body, BODY_BYTES_MAX)
+        if news_bytes + len(body) + EVENT_HEAD_BYTES > FRAME_BYTES_MAX:
+            await stream.send(news.SerializeToString())
+            news, news_bytes = pb.News(), 0
+        news.events.add(number=event.number, unix_time_s=event.unix_time_s, kind=event.kind, body=body)
+        news_bytes += len(body) + EVENT_HEAD_BYTES
+    if news_bytes:
+        await stream.send(news.SerializeToString())
 
 
 async def read_order(stream: Stream) -> OrderRequest:
@@ -206,6 +215,12 @@ async def read_download(stream: Stream) -> Version | None:
     """The version that is wanted; None for the newest."""
     version = _parsed(pb.DownloadRequest, await stream.receive()).version
     return None if version < 0 else version
+
+
+def _news(message: pb.News) -> list[Event]:
+    if not message.events:
+        raise RemoteProtocolError("news without an event")
+    return [_event(event) for event in message.events]
 
 
 def _event(message: pb.Event) -> Event:

@@ -2,15 +2,18 @@
 
     learner                                     controller
     await fetch(lanes, token, version)   ─────▶ request = await read_fetch(stream)
-                                         ◀═════ await send_blob(stream, blob, layout_known=...)
+                                         ◀═════ await send_blob(stream, blob, layout_known=...)     or refuse_fetch(stream, why)
 
     await push(lanes, token, ...)        ─────▶ opening = await read_opening(stream)
-                                         ◀───── await receive_blob(stream, opening, layout, out)    grants, then receives
+                                         ◀───── await receive_blob(stream, opening, receiver)       grants, then receives
                                          ═════▶
                                          ◀───── await answer_push(stream, PushAnswer(...))  may come instead of the grant, too
 
 A pushing learner sends no weights before the controller has granted it; those who wait hold no memory there. Weights that are
 small enough (Welcome.eager_bytes) need no grant: they travel with the opening. A stream serves one transfer after another.
+
+A transfer that was cut is begun again and goes on where it was: the request, and the grant, say from which byte. This is what both
+ends share, and the controller's side; the learner's is `transfers`.
 """
 
 from __future__ import annotations
@@ -19,28 +22,18 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 
-from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed
+from fedactors.errors import ModelError, RemoteProtocolError, TransportError
 from fedactors.model import Buffer, Layout, Version
-from fedactors.protocol.buffers import BufferPool
-from fedactors.protocol.chunks import CHUNK_BYTES, Frame, decode_chunk, encode_chunk, split_first
+from fedactors.protocol.chunks import CHUNK_BYTES, Frame, decode_chunk, encode_chunk
 from fedactors.protocol.gate import GATE
-from fedactors.protocol.lanes import Lanes
-from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRequest, PushAnswer, PushGrant, PushOpening
-from fedactors.protocol.wire import (
-    decode_fetch,
-    decode_header,
-    decode_opening,
-    decode_reply,
-    encode_fetch,
-    encode_header,
-    encode_opening,
-    encode_reply,
-)
-from fedactors.task import TaskId, TrainReport
+from fedactors.protocol.messages import BlobHeader, FetchRefusal, FetchRequest, PushAnswer, PushGrant, PushOpening
+from fedactors.protocol.wire import decode_fetch, decode_opening, encode_header, encode_refusal, encode_reply
 from fedactors.transport import Stream
 
 MODEL_BYTES_MAX = 64 * 1024**3
 """No larger model is received unless the caller says so."""
+DRAIN_S = 5.0
+"""How long a controller that has answered amid the chunks reads on, until the learner has noticed."""
 
 
 class EncodedBlob:
@@ -104,18 +97,21 @@ class BlobReceiver:
     """Puts chunks into a buffer, in order, and checks each of them.
 
     Attributes:
-        received_bytes: so far; the offset that the next chunk must have.
+        received_bytes: so far, in order; the offset that the next chunk must have.
+        frames_bytes: of the frames that this receiver has taken.
         layout: whose buffer it is.
+        out: the buffer.
     """
 
-    def __init__(self, layout: Layout, total_bytes: int, out: Buffer) -> None:
+    def __init__(self, layout: Layout, total_bytes: int, out: Buffer, received_bytes: int = 0) -> None:
         if total_bytes != layout.nbytes:
             raise RemoteProtocolError(f"{total_bytes:,} bytes are announced, the layout takes {layout.nbytes:,}")
         assert out.nbytes == layout.nbytes
         assert out.flags.writeable
         self.layout = layout
-        self.received_bytes = 0
-        self._out = out.data
+        self.received_bytes = received_bytes
+        self.frames_bytes = 0
+        self.out = out
 
     @property
     def is_complete(self) -> bool:
@@ -126,7 +122,7 @@ class BlobReceiver:
         """Take one chunk.
 
         Raises:
-            RemoteProtocolError: it is out of place, too long, empty or damaged; the buffer's content is then undefined.
+            RemoteProtocolError: it is out of place, too long, empty or damaged; what came before it is whole.
         """
         offset, data = decode_chunk(frame)
         if offset != self.received_bytes:
@@ -134,8 +130,9 @@ class BlobReceiver:
         end = offset + len(data)
         if not data or end > self.layout.nbytes:
             raise RemoteProtocolError(f"a chunk of {len(data):,} bytes at byte {offset:,} of {self.layout.nbytes:,}")
-        self._out[offset:end] = data
+        self.out.data[offset:end] = data
         self.received_bytes = end
+        self.frames_bytes += len(frame)
 
 
 async def send_blob(stream: Stream, blob: EncodedBlob, *, layout_known: bool, offset: int = 0) -> int:
@@ -153,73 +150,6 @@ async def send_blob(stream: Stream, blob: EncodedBlob, *, layout_known: bool, of
         await GATE.send(stream, frame)
         sent_bytes += len(frame)
     return sent_bytes
-
-
-async def _receive_chunks(stream: Stream, receiver: BlobReceiver) -> int:
-    frames_bytes = 0
-    while not receiver.is_complete:
-        frame = await stream.receive()
-        receiver.feed(frame)
-        frames_bytes += len(frame)
-    return frames_bytes
-
-
-# ------------------------------------------------------------------------------------------------------------------ the learner
-
-
-async def fetch(
-    lanes: Lanes,
-    token: bytes,
-    version: Version,
-    *,
-    known: Layout | None = None,
-    pool: BufferPool | None = None,
-    model_bytes_max: int = MODEL_BYTES_MAX,
-) -> tuple[Layout, Buffer]:
-    """Download a version of the global model.
-
-    The buffer is the caller's, who may give it to `pool` when it is done with; cancelled or failed, it goes back by itself.
-
-    Args:
-        lanes: to the controller.
-        token: of the Welcome.
-        version: which.
-        known: a layout that need not be sent again.
-        pool: where buffers come from; None: fresh memory.
-        model_bytes_max: a larger model is refused before memory is taken.
-
-    Raises:
-        RemoteProtocolError: what came is not what was announced, or is too large.
-        StreamClosed: the controller is gone, or has no such version.
-        Unreachable: the stream could not be opened.
-    """
-    request = encode_fetch(FetchRequest(token, version, b"" if known is None else known.digest))
-    async with lanes.stream(FETCH) as stream:
-        _, layout, buffer = await download(stream, request, known, pool, model_bytes_max)
-    return layout, buffer
-
-
-async def download(
-    stream: Stream, request: bytes, known: Layout | None, pool: BufferPool | None, model_bytes_max: int
-) -> tuple[Version, Layout, Buffer]:
-    """Send a request and receive the blob that answers it. As `fetch`."""
-    pool = pool or BufferPool()
-    buffer: Buffer | None = None
-    try:
-        await stream.send(request)
-        head, chunk = split_first(await stream.receive())
-        header = decode_header(head)
-        layout = announced_layout(header, known, model_bytes_max)
-        buffer = pool.take(layout.nbytes)
-        receiver = BlobReceiver(layout, header.total_bytes, buffer)
-        if chunk:
-            receiver.feed(chunk)
-        await _receive_chunks(stream, receiver)
-    except BaseException:
-        if buffer is not None:
-            pool.give(buffer)
-        raise
-    return header.version, layout, buffer
 
 
 def announced_layout(header: BlobHeader, known: Layout | None, model_bytes_max: int = MODEL_BYTES_MAX) -> Layout:
@@ -240,73 +170,6 @@ def announced_layout(header: BlobHeader, known: Layout | None, model_bytes_max: 
     return layout
 
 
-async def push(
-    lanes: Lanes,
-    token: bytes,
-    task: TaskId,
-    layout: Layout,
-    buffer: Buffer,
-    report: TrainReport,
-    *,
-    layout_known: bool,
-    chunk_bytes: int = CHUNK_BYTES,
-    eager_bytes: int = 0,
-) -> PushAnswer:
-    """Deliver weights and wait for the answer. The buffer must not change meanwhile. Safe to repeat: a task is answered once.
-
-    Args:
-        lanes: to the controller.
-        token: of the Welcome.
-        task: which the weights answer.
-        layout: of the weights.
-        buffer: the weights.
-        report: what the learner says of its training.
-        layout_known: the layout is the global model's; it is then not sent.
-        chunk_bytes: of weights in one frame, as the Welcome says.
-        eager_bytes: a buffer of at most so many bytes travels with the opening, as the Welcome says; at most chunk_bytes.
-
-    Raises:
-        RemoteProtocolError: the controller's answer is none.
-        StreamClosed: the controller is gone; the weights may have been taken or not.
-        Unreachable: the stream could not be opened.
-    """
-    specs = None if layout_known else tuple(layout.specs)
-    chunk = encode_chunk(0, buffer.data) if buffer.nbytes <= eager_bytes else b""
-    opening = PushOpening(token, task, layout.digest, specs, layout.nbytes, report, memoryview(chunk))
-    async with lanes.stream(PUSH) as stream:
-        return await upload(stream, opening, buffer, chunk_bytes)
-
-
-async def upload(stream: Stream, opening: PushOpening, buffer: Buffer, chunk_bytes: int) -> PushAnswer:
-    """Send an opening, wait for the grant, send the chunks, receive the answer. As `push`."""
-    await GATE.send(stream, encode_opening(opening))
-    reply = decode_reply(await stream.receive())
-    return await _granted(stream, buffer, chunk_bytes) if isinstance(reply, PushGrant) else reply
-
-
-async def _granted(stream: Stream, buffer: Buffer, chunk_bytes: int) -> PushAnswer:
-    answer = asyncio.ensure_future(stream.receive())
-    try:
-        with suppress(StreamClosed):  # why the controller ended early is in its answer
-            await _send_chunks(stream, buffer, chunk_bytes, answer)
-        reply = decode_reply(await answer)
-    finally:
-        answer.cancel()
-    if isinstance(reply, PushGrant):
-        raise RemoteProtocolError("the controller granted a push twice")
-    return reply
-
-
-async def _send_chunks(stream: Stream, buffer: Buffer, chunk_bytes: int, answer: asyncio.Future[bytes]) -> None:
-    """Each chunk is made when its turn has come; with an answer before the end, the stream has done its duty."""
-    data = buffer.data
-    for offset in range(0, len(data), chunk_bytes):
-        if answer.done():
-            stream.cut("answered amid the chunks")
-            return
-        await GATE.send(stream, encode_chunk(offset, data[offset : offset + chunk_bytes]))
-
-
 # --------------------------------------------------------------------------------------------------------------- the controller
 
 
@@ -320,27 +183,45 @@ async def read_opening(stream: Stream) -> PushOpening:
     return decode_opening(await stream.receive())
 
 
-async def receive_blob(stream: Stream, opening: PushOpening, layout: Layout, out: Buffer) -> int:
-    """Grant a push, unless its weights came with the opening, and receive them into `out`; the number of bytes of all frames.
+async def refuse_fetch(stream: Stream, why: str) -> None:
+    """Say that there is no such version, in one line; the stream goes on."""
+    await stream.send(encode_refusal(FetchRefusal(why)))
 
-    Call it once there is room: until then the learner waits. Failed or cancelled, the content of `out` is undefined.
+
+async def receive_blob(stream: Stream, opening: PushOpening, receiver: BlobReceiver) -> None:
+    """Grant a push, unless its weights came with the opening, and receive what the receiver does not have yet.
+
+    Call it once there is room: until then the learner waits. Failed or cancelled, the receiver says how far it came.
 
     Raises:
         RemoteProtocolError: a chunk is out of place or damaged.
         StreamClosed: the learner is gone.
     """
-    receiver = BlobReceiver(layout, layout.nbytes, out)
     if opening.chunk:
         receiver.feed(opening.chunk)
     else:
-        await stream.send(encode_reply(PushGrant()))
-    return len(opening.chunk) + await _receive_chunks(stream, receiver)
+        await stream.send(encode_reply(PushGrant(receiver.received_bytes)))
+    while not receiver.is_complete:
+        receiver.feed(await stream.receive())
 
 
 async def answer_push(stream: Stream, answer: PushAnswer) -> None:
-    """Say what becomes of a push. Amid the chunks, it makes the learner end the stream, which has to be read until then.
+    """Say what becomes of a push.
 
     Raises:
         StreamClosed: the learner is gone.
     """
     await stream.send(encode_reply(answer))
+
+
+async def answer_amid_chunks(stream: Stream, answer: PushAnswer) -> None:
+    """Say what becomes of a push whose chunks are still coming: the learner then ends the stream, which is read until then.
+
+    Raises:
+        StreamClosed: the learner was gone before it could be told.
+    """
+    await answer_push(stream, answer)
+    with suppress(TransportError, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while True:
+                await stream.receive()

@@ -14,6 +14,7 @@ from fedactors.transport import Stream
 
 WRITES_MAX = 2
 PATIENCE_S = 0.05
+SMALL_BYTES = 16 * 1024
 
 
 class Gate:
@@ -25,7 +26,10 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def send(self, stream: Stream, frame: bytes) -> None:
-        """`stream.send(frame)` when it is its turn; raises what that raises."""
+        """`stream.send(frame)` when it is its turn; raises what that raises. A small frame does not wait for one."""
+        if len(frame) <= SMALL_BYTES:
+            await stream.send(frame)
+            return
         await self._enter()
         place = _Place(self)
         timer = asyncio.get_running_loop().call_later(self._patience_s, place.leave)

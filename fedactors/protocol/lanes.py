@@ -1,7 +1,7 @@
 """A learner's streams for weights, each kept for the next transfer: opening a stream costs as much as moving a small model.
 
-    async with lanes.stream(FETCH) as stream:
-        ...                                     one transfer, from its request to its answer
+async with lanes.stream(FETCH) as stream:
+    ...                                     one transfer, from its request to its answer
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     learner to controller       Hello · Heartbeat · Evaluated · TaskFailure · Goodbye
     controller to learner       Welcome · Heartbeat · Task · Cancel · Goodbye
-    before and after weights    FetchRequest · BlobHeader ; PushOpening · PushGrant · PushAnswer
+    before and after weights    FetchRequest · BlobHeader or FetchRefusal ; PushOpening · PushGrant · PushAnswer
 
 Which may be said when is in `states`.
 """
@@ -202,6 +202,13 @@ class BlobHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchRefusal:
+    """There is no such version; to ask again is of no use."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PushOpening:
     """What stands before the weights that a learner delivers.
 
@@ -213,6 +220,7 @@ class PushOpening:
         total_bytes: of the buffer.
         report: what the learner says of its training.
         chunk: the whole buffer as a chunk's frame, where it travels with the opening; empty where it waits for the grant.
+        upload: names these very weights: an attempt with the same name may go on where another one was cut; empty: none may.
     """
 
     token: bytes
@@ -222,11 +230,18 @@ class PushOpening:
     total_bytes: int
     report: TrainReport
     chunk: memoryview = memoryview(b"")
+    upload: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class PushGrant:
-    """There is room: send the chunks now."""
+    """There is room: send the chunks now.
+
+    Attributes:
+        offset: of the first byte to send; 0 unless an earlier attempt of the same upload was cut.
+    """
+
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from fedactors.protocol.messages import (
     BlobHeader,
     Cancel,
     Evaluated,
+    FetchRefusal,
     FetchRequest,
     FromController,
     FromLearner,
@@ -43,11 +44,11 @@ from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 from fedactors.task import METRICS_MAX, EvaluateParams, TaskKind, TrainParams
 
 __all__ = [
-    "CONTROL_BYTES_MAX", "BlobHeader", "Cancel", "Evaluated", "FetchRequest", "FromController", "FromLearner",
-    "Goodbye", "GoodbyeReason", "Heartbeat", "Hello", "Message", "PushAnswer", "PushGrant", "PushOpening", "Specs",
-    "Task", "TaskFailure", "Welcome", "decode_fetch", "decode_from_controller", "decode_from_learner",
-    "decode_header", "decode_opening", "decode_reply", "encode", "encode_fetch", "encode_header", "encode_opening",
-    "encode_reply",
+    "CONTROL_BYTES_MAX", "BlobHeader", "Cancel", "Evaluated", "FetchRefusal", "FetchRequest", "FromController",
+    "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello", "Message", "PushAnswer", "PushGrant",
+    "PushOpening", "Specs", "Task", "TaskFailure", "Welcome", "decode_fetch", "decode_from_controller",
+    "decode_from_learner", "decode_header", "decode_opening", "decode_reply", "encode", "encode_fetch", "encode_header",
+    "encode_opening", "encode_refusal", "encode_reply",
 ]  # fmt: skip
 
 CONTROL_BYTES_MAX = 64 * 1024
@@ -221,9 +222,16 @@ def encode_header(header: BlobHeader) -> bytes:
     return _written("BlobHeader", lambda: pb.BlobFrame(header=_header_written(header)))
 
 
-def decode_header(frame: bytes) -> BlobHeader:
-    """The inverse of `encode_header`; RemoteProtocolError if it is none."""
+def encode_refusal(refusal: FetchRefusal) -> bytes:
+    """The one frame that takes a blob's place."""
+    return pb.BlobFrame(refusal=pb.FetchRefusal(why=refusal.why[:WHY_CHARS_MAX])).SerializeToString()
+
+
+def decode_header(frame: bytes) -> BlobHeader | FetchRefusal:
+    """The inverse of `encode_header` and of `encode_refusal`; RemoteProtocolError if it is neither."""
     message = _parsed(pb.BlobFrame, frame)
+    if message.HasField("refusal"):
+        return FetchRefusal(message.refusal.why[:WHY_CHARS_MAX])
     if not message.HasField("header"):
         raise RemoteProtocolError("a blob must begin with its header")
     return _header(message.header)
@@ -236,7 +244,9 @@ def encode_opening(opening: PushOpening) -> bytes:
     written = _written(
         "PushOpening",
         lambda: pb.PushFrame(
-            opening=pb.PushOpening(token=opening.token, task=opening.task, blob=_header_written(header), report=report)
+            opening=pb.PushOpening(
+                token=opening.token, task=opening.task, blob=_header_written(header), report=report, upload=opening.upload
+            )
         ),
     )
     return b"".join((written, opening.chunk)) if opening.chunk else written
@@ -252,13 +262,14 @@ def decode_opening(frame: bytes) -> PushOpening:
     _bounded("task", opening.task, NAME_CHARS_MAX)
     header = _header(opening.blob)
     report = bodies.train_report(bodies.unpack("the training's report", opening.report))
-    return PushOpening(_token(opening.token), opening.task, header.layout_digest, header.specs, header.total_bytes, report, chunk)
+    token, upload = _token(opening.token), _token(opening.upload)
+    return PushOpening(token, opening.task, header.layout_digest, header.specs, header.total_bytes, report, chunk, upload)
 
 
 def encode_reply(reply: PushGrant | PushAnswer) -> bytes:
     """What a controller sends on Push."""
     if isinstance(reply, PushGrant):
-        return pb.PushReply(grant=pb.PushGrant()).SerializeToString()
+        return _written("PushGrant", lambda: pb.PushReply(grant=pb.PushGrant(offset=reply.offset)))
     return _written("PushAnswer", lambda: pb.PushReply(answer=_answer_written(reply)))
 
 
@@ -357,4 +368,7 @@ _FROM_CONTROLLER: Mapping[str, Callable[[Any], FromController]] = {
     "cancel": _cancel,
     "goodbye": _goodbye,
 }
-_REPLIES: Mapping[str, Callable[[Any], PushGrant | PushAnswer]] = {"grant": lambda _: PushGrant(), "answer": _answer}
+_REPLIES: Mapping[str, Callable[[Any], PushGrant | PushAnswer]] = {
+    "grant": lambda grant: PushGrant(grant.offset),
+    "answer": _answer,
+}

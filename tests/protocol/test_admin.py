@@ -26,7 +26,7 @@ from fedactors.protocol import (
 from fedactors.protocol._pb import admin_pb2 as pb
 from fedactors.record import Event, EventKind
 from fedactors.testing.conformance_transport import connected
-from fedactors.transport import Address
+from fedactors.transport import FRAME_BYTES_MAX, Address
 from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.memory import MemoryTransport
 
@@ -55,8 +55,9 @@ class Desk:
         await admin.answer_status(stream, {"state": "running", "learners": {"a": 1}})
 
     async def watch(self, stream):
-        for event in EVENTS[await admin.read_watch(stream) :]:
-            await admin.send_event(stream, event)
+        events = EVENTS[await admin.read_watch(stream) :]
+        await admin.send_news(stream, events[:2])
+        await admin.send_news(stream, events[2:])
 
     async def order(self, stream):
         request = await admin.read_order(stream)
@@ -108,13 +109,13 @@ async def test_the_status_is_a_map(served):
 @pytest.mark.parametrize("start", [0, 3])
 async def test_a_watcher_is_told_every_event_from_a_number_on(served, start):
     client, _ = served
-    assert [event async for event in client.watch(start)] == EVENTS[start:]
+    assert [event async for news in client.watch(start) for event in news] == EVENTS[start:]
 
 
 async def test_a_watcher_may_leave_at_any_time(served):
     client, _ = served
     watching = client.watch()
-    assert await anext(watching) == EVENTS[0]
+    assert await anext(watching) == EVENTS[:2]
     await watching.aclose()
     assert (await client.status())["state"] == "running"
 
@@ -167,7 +168,8 @@ async def test_a_status_that_is_none_is_refused(frame):
 
 
 async def test_an_event_of_an_unknown_kind_is_refused():
-    async with answering(pb.Event(number=4, kind="dance", body=b"\x80").SerializeToString()) as client:
+    news = pb.News(events=[pb.Event(number=4, kind="dance", body=b"\x80")])
+    async with answering(news.SerializeToString()) as client:
         with pytest.raises(RemoteProtocolError, match="event 4 is of kind 'dance'"):
             await anext(client.watch())
 
@@ -183,7 +185,28 @@ async def test_an_unknown_order_is_refused():
 
 async def test_an_event_that_cannot_travel_is_our_own_mistake():
     with pytest.raises(LocalProtocolError, match=r"event 0 \(waiting\) cannot be written"):
-        await admin.send_event(None, Event(0, 0.0, EventKind.WAITING, {"why": object()}))
+        await admin.send_news(None, [Event(0, 0.0, EventKind.WAITING, {"why": object()})])
+
+
+async def test_news_that_do_not_fit_into_a_frame_take_several():
+    events = [Event(number, 0.0, EventKind.WAITING, {"why": "x" * 1_500_000}) for number in range(12)]
+    frames = []
+
+    class Recorder:
+        async def send(self, frame):
+            frames.append(frame)
+
+    await admin.send_news(Recorder(), events)
+    assert max(map(len, frames)) <= FRAME_BYTES_MAX
+    assert len(frames) == 3
+    async with answering(*frames) as client:
+        assert [event async for news in client.watch() for event in news] == events
+
+
+async def test_news_without_an_event_are_refused():
+    async with answering(pb.News().SerializeToString()) as client:
+        with pytest.raises(RemoteProtocolError, match="news without an event"):
+            await anext(client.watch())
 
 
 def test_every_method_has_its_name_on_the_wire():

@@ -84,7 +84,9 @@ async def test_a_version_arrives_as_it_is(transport, address, known, chunk_bytes
 async def test_an_update_arrives_as_it_is(transport, address, layout_known):
     openings, buffers = [], []
     async with connected(transport, address, serve_push(openings, buffers)) as (channel, _):
-        answer = await push(Lanes(channel), b"token", "t1", LAYOUT, content(), REPORT, layout_known=layout_known, chunk_bytes=5000)
+        answer = await push(
+            Lanes(channel), b"token", "t1", LAYOUT, content(), REPORT, layout_known=layout_known, chunk_bytes=5000
+        )
     assert answer == PushAnswer(True)
     assert np.array_equal(buffers[0], content())
     assert (openings[0].token, openings[0].task, openings[0].report) == (b"token", "t1", REPORT)

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from fedactors.errors import StreamClosed
-from fedactors.protocol.gate import Gate
+from fedactors.protocol.gate import SMALL_BYTES, Gate
+
+CHUNK = bytes(SMALL_BYTES + 1)
 
 
 class Slow:
@@ -23,7 +25,7 @@ async def test_only_so_many_write_at_a_time_and_the_first_to_come_is_served_firs
     gate, stream, order = Gate(2, patience_s=10), Slow(), []
 
     async def write(number):
-        await gate.send(stream, b"")
+        await gate.send(stream, CHUNK)
         order.append(number)
 
     tasks = [asyncio.ensure_future(write(number)) for number in range(5)]
@@ -37,9 +39,9 @@ async def test_only_so_many_write_at_a_time_and_the_first_to_come_is_served_firs
 
 async def test_a_write_that_takes_long_gives_its_place_back():
     gate, stalled, brisk = Gate(1, patience_s=0.05), Slow(), Slow()
-    waiting = asyncio.ensure_future(gate.send(stalled, b""))
+    waiting = asyncio.ensure_future(gate.send(stalled, CHUNK))
     await asyncio.sleep(0.01)
-    passing = asyncio.ensure_future(gate.send(brisk, b""))
+    passing = asyncio.ensure_future(gate.send(brisk, CHUNK))
     await asyncio.sleep(0.02)
     assert not brisk.sends
     await asyncio.sleep(0.06)
@@ -47,7 +49,7 @@ async def test_a_write_that_takes_long_gives_its_place_back():
     await passing
     stalled.sends[0].set_result(None)
     await waiting
-    again = [asyncio.ensure_future(gate.send(brisk, b"")) for _ in range(2)]
+    again = [asyncio.ensure_future(gate.send(brisk, CHUNK)) for _ in range(2)]
     await asyncio.sleep(0.01)
     assert len(brisk.sends) == 2, "a place was given back twice"
     for task in again:
@@ -57,8 +59,8 @@ async def test_a_write_that_takes_long_gives_its_place_back():
 @pytest.mark.parametrize("how", ["error", "cancelled while writing", "cancelled while waiting", "cancelled when let in"])
 async def test_no_place_is_lost(how):
     gate, stream = Gate(1, patience_s=10), Slow()
-    first = asyncio.ensure_future(gate.send(stream, b""))
-    second = asyncio.ensure_future(gate.send(stream, b""))
+    first = asyncio.ensure_future(gate.send(stream, CHUNK))
+    second = asyncio.ensure_future(gate.send(stream, CHUNK))
     await asyncio.sleep(0)
     if how == "error":
         stream.sends[0].set_exception(StreamClosed("gone"))
@@ -76,7 +78,18 @@ async def test_no_place_is_lost(how):
         stream.sends[1].set_result(None)
     await asyncio.wait([first, second])
     first.cancelled() or first.exception()
-    third = asyncio.ensure_future(gate.send(stream, b""))
+    third = asyncio.ensure_future(gate.send(stream, CHUNK))
     await asyncio.sleep(0.01)
     stream.sends[-1].set_result(None)
     await third
+
+
+async def test_a_small_frame_does_not_wait_for_a_place():
+    gate, stalled, brisk = Gate(1, patience_s=10), Slow(), Slow()
+    waiting = asyncio.ensure_future(gate.send(stalled, CHUNK))
+    passing = asyncio.ensure_future(gate.send(brisk, bytes(SMALL_BYTES)))
+    await asyncio.sleep(0.01)
+    brisk.sends[0].set_result(None)
+    await passing
+    stalled.sends[0].set_result(None)
+    await waiting

@@ -7,7 +7,17 @@ import pytest
 
 from fedactors.errors import StreamClosed
 from fedactors.model import Layout
-from fedactors.protocol import PushAnswer, answer_push, encode_blob, fetch, push, read_fetch, read_opening, receive_blob, send_blob
+from fedactors.protocol import (
+    PushAnswer,
+    answer_push,
+    encode_blob,
+    fetch,
+    push,
+    read_fetch,
+    read_opening,
+    receive_blob,
+    send_blob,
+)
 from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import FETCH
 from fedactors.task import TrainReport
@@ -127,7 +137,15 @@ async def test_updates_share_a_stream_and_small_ones_need_no_grant(transport, ad
         lanes = Lanes(channel)
         for version, task in enumerate(["a", "refused", "b", "c"]):
             answer = await push(
-                lanes, b"", task, LAYOUT, model(version), TrainReport(1), layout_known=True, chunk_bytes=900, eager_bytes=eager_bytes
+                lanes,
+                b"",
+                task,
+                LAYOUT,
+                model(version),
+                TrainReport(1),
+                layout_known=True,
+                chunk_bytes=900,
+                eager_bytes=eager_bytes,
             )
             assert answer.accepted == (task != "refused")
         lanes.close()

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from fedactors.protocol._pb import federation_pb2 as fedactors_dot_v1_dot_federation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x66\x65\x64\x61\x63tors/v1/admin.proto\x12\x0c\x66\x65\x64\x61\x63tors.v1\x1a\x1d\x66\x65\x64\x61\x63tors/v1/federation.proto\"\x0f\n\rStatusRequest\"\x16\n\x06Status\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"#\n\x0cWatchRequest\x12\x13\n\x0b\x66rom_number\x18\x01 \x01(\x04\"H\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x13\n\x0bunix_time_s\x18\x02 \x01(\x01\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"\xaa\x01\n\x0cOrderRequest\x12-\n\x04verb\x18\x01 \x01(\x0e\x32\x1f.fedactors.v1.OrderRequest.Verb\x12\x0b\n\x03why\x18\x02 \x01(\t\"^\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05START\x10\x01\x12\x08\n\x04STOP\x10\x02\x12\t\n\x05\x41\x42ORT\x10\x03\x12\t\n\x05PAUSE\x10\x04\x12\n\n\x06RESUME\x10\x05\x12\t\n\x05\x43LOSE\x10\x06\"(\n\x0bOrderAnswer\x12\x0c\n\x04\x64one\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\t\"\"\n\x0f\x44ownloadRequest\x12\x0f\n\x07version\x18\x01 \x01(\x03\x32\xc7\x02\n\x05\x41\x64min\x12>\n\tGetStatus\x12\x1b.fedactors.v1.StatusRequest\x1a\x14.fedactors.v1.Status\x12:\n\x05Watch\x12\x1a.fedactors.v1.WatchRequest\x1a\x13.fedactors.v1.Event0\x01\x12>\n\x05Order\x12\x1a.fedactors.v1.OrderRequest\x1a\x19.fedactors.v1.OrderAnswer\x12<\n\x04Ship\x12\x17.fedactors.v1.PushFrame\x1a\x17.fedactors.v1.PushReply(\x01\x30\x01\x12\x44\n\x08\x44ownload\x12\x1d.fedactors.v1.DownloadRequest\x1a\x17.fedactors.v1.BlobFrame0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x66\x65\x64\x61\x63tors/v1/admin.proto\x12\x0c\x66\x65\x64\x61\x63tors.v1\x1a\x1d\x66\x65\x64\x61\x63tors/v1/federation.proto\"\x0f\n\rStatusRequest\"\x16\n\x06Status\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"#\n\x0cWatchRequest\x12\x13\n\x0b\x66rom_number\x18\x01 \x01(\x04\"H\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x13\n\x0bunix_time_s\x18\x02 \x01(\x01\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"+\n\x04News\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.fedactors.v1.Event\"\xaa\x01\n\x0cOrderRequest\x12-\n\x04verb\x18\x01 \x01(\x0e\x32\x1f.fedactors.v1.OrderRequest.Verb\x12\x0b\n\x03why\x18\x02 \x01(\t\"^\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05START\x10\x01\x12\x08\n\x04STOP\x10\x02\x12\t\n\x05\x41\x42ORT\x10\x03\x12\t\n\x05PAUSE\x10\x04\x12\n\n\x06RESUME\x10\x05\x12\t\n\x05\x43LOSE\x10\x06\"(\n\x0bOrderAnswer\x12\x0c\n\x04\x64one\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\t\"\"\n\x0f\x44ownloadRequest\x12\x0f\n\x07version\x18\x01 \x01(\x03\x32\xc6\x02\n\x05\x41\x64min\x12>\n\tGetStatus\x12\x1b.fedactors.v1.StatusRequest\x1a\x14.fedactors.v1.Status\x12\x39\n\x05Watch\x12\x1a.fedactors.v1.WatchRequest\x1a\x12.fedactors.v1.News0\x01\x12>\n\x05Order\x12\x1a.fedactors.v1.OrderRequest\x1a\x19.fedactors.v1.OrderAnswer\x12<\n\x04Ship\x12\x17.fedactors.v1.PushFrame\x1a\x17.fedactors.v1.PushReply(\x01\x30\x01\x12\x44\n\x08\x44ownload\x12\x1d.fedactors.v1.DownloadRequest\x1a\x17.fedactors.v1.BlobFrame0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -30,14 +30,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHREQUEST']._serialized_end=149
   _globals['_EVENT']._serialized_start=151
   _globals['_EVENT']._serialized_end=223
-  _globals['_ORDERREQUEST']._serialized_start=226
-  _globals['_ORDERREQUEST']._serialized_end=396
-  _globals['_ORDERREQUEST_VERB']._serialized_start=302
-  _globals['_ORDERREQUEST_VERB']._serialized_end=396
-  _globals['_ORDERANSWER']._serialized_start=398
-  _globals['_ORDERANSWER']._serialized_end=438
-  _globals['_DOWNLOADREQUEST']._serialized_start=440
-  _globals['_DOWNLOADREQUEST']._serialized_end=474
-  _globals['_ADMIN']._serialized_start=477
-  _globals['_ADMIN']._serialized_end=804
+  _globals['_NEWS']._serialized_start=225
+  _globals['_NEWS']._serialized_end=268
+  _globals['_ORDERREQUEST']._serialized_start=271
+  _globals['_ORDERREQUEST']._serialized_end=441
+  _globals['_ORDERREQUEST_VERB']._serialized_start=347
+  _globals['_ORDERREQUEST_VERB']._serialized_end=441
+  _globals['_ORDERANSWER']._serialized_start=443
+  _globals['_ORDERANSWER']._serialized_end=483
+  _globals['_DOWNLOADREQUEST']._serialized_start=485
+  _globals['_DOWNLOADREQUEST']._serialized_end=519
+  _globals['_ADMIN']._serialized_start=522
+  _globals['_ADMIN']._serialized_end=848
 # @@protoc_insertion_point(module_scope)

@@ -186,24 +186,34 @@ class Chunk(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., xxh3: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class BlobFrame(_message.Message):
-    __slots__ = ("header", "chunk")
+    __slots__ = ("header", "refusal", "chunk")
     HEADER_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     header: BlobHeader
+    refusal: FetchRefusal
     chunk: Chunk
-    def __init__(self, header: _Optional[_Union[BlobHeader, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[BlobHeader, _Mapping]] = ..., refusal: _Optional[_Union[FetchRefusal, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
+
+class FetchRefusal(_message.Message):
+    __slots__ = ("why",)
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    why: str
+    def __init__(self, why: _Optional[str] = ...) -> None: ...
 
 class PushOpening(_message.Message):
-    __slots__ = ("token", "task", "blob", "report")
+    __slots__ = ("token", "task", "blob", "report", "upload")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     BLOB_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     task: str
     blob: BlobHeader
     report: bytes
-    def __init__(self, token: _Optional[bytes] = ..., task: _Optional[str] = ..., blob: _Optional[_Union[BlobHeader, _Mapping]] = ..., report: _Optional[bytes] = ...) -> None: ...
+    upload: bytes
+    def __init__(self, token: _Optional[bytes] = ..., task: _Optional[str] = ..., blob: _Optional[_Union[BlobHeader, _Mapping]] = ..., report: _Optional[bytes] = ..., upload: _Optional[bytes] = ...) -> None: ...
 
 class PushFrame(_message.Message):
     __slots__ = ("opening", "chunk")
@@ -222,8 +232,10 @@ class PushReply(_message.Message):
     def __init__(self, grant: _Optional[_Union[PushGrant, _Mapping]] = ..., answer: _Optional[_Union[PushAnswer, _Mapping]] = ...) -> None: ...
 
 class PushGrant(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("offset",)
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    def __init__(self, offset: _Optional[int] = ...) -> None: ...
 
 class PushAnswer(_message.Message):
     __slots__ = ("accepted", "refusal", "why")
