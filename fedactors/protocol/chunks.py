@@ -6,7 +6,7 @@ so that writing copies it once and reading not at all.
     0x7a length  ┆  0x08 offset  0x11 xxh3(8 bytes)  0x7a length data
     field 15     ┆  Chunk; a field that is zero or empty is left out
 
-A chunk may follow the header or the opening of its blob in one frame: protobuf's fields are joined by writing one after the other.
+A chunk may follow the header or the opening of its blob in one frame: protobuf joins fields by writing one after the other.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_chunk(offset: int, xxh3: int, data: memoryview) -> bytes:
 
 
 def split_first(frame: bytes) -> tuple[bytes, memoryview]:
-    """A frame's first field, a header or an opening, as a frame by itself; and the chunk behind it, a view, empty if there is none."""
+    """A frame's first field (a header, an opening) as a frame by itself, and the chunk behind it: a view, empty if there is none."""
     try:
         length, at = _read_varint(frame, 1)
     except IndexError:

@@ -229,7 +229,7 @@ class PushOpening:
     specs: Specs | None
     total_bytes: int
     report: TrainReport
-    chunk: memoryview = memoryview(b"")
+    chunk: bytes | memoryview = b""
     upload: bytes = b""
 
 
