@@ -8,7 +8,7 @@ the keys of its body (every number is a plain int or float, every id a string):
     learner_joined      learner, num_train_examples, num_test_examples, tags
     learner_departed    learner, how ("left", "lost" or "displaced"), why
     initialised         source (a learner's id or "shipped"), num_parameters, bytes
-    round_began         round, version, cohort
+    round_began         round, version, cohort, learners (how many are asked; where learners train across rounds, 0)
     update_accepted     round, learner, staleness, num_examples, metrics
     update_refused      round, learner, reason (a `Refusal`), why
     round_committed     round, version
@@ -18,6 +18,9 @@ the keys of its body (every number is a plain int or float, every id a string):
     actor_failed        actor, why
     stopping            why
     finished            stop_reason, version, failed (bool)
+
+A round of more learners than `limits.detail_learners_max` is told of as a whole: `cohort` is empty, nothing is said of an update
+or an evaluation by itself, and the record holds `totals` alone.
 """
 
 from __future__ import annotations
@@ -115,6 +118,48 @@ class Phases:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """The least, the median and the greatest of some numbers."""
+
+    least: float
+    median: float
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A round's learners taken together, however many they are.
+
+    Attributes:
+        learners: that were asked to train, and whoever else gave an update that counts.
+        accepted: updates that count.
+        refused: updates and tasks that do not, by their `Refusal`.
+        evaluated: learners that evaluated the result.
+        examples: that the accepted updates were trained on.
+        bytes_up: received from the learners for this round.
+        bytes_down: sent to them for this round.
+        update_s: from the round's beginning until an accepted update was here, seconds; None where there was none.
+        ms_per_batch: as the accepted updates report it, milliseconds; None where none does.
+    """
+
+    learners: int = 0
+    accepted: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    evaluated: int = 0
+    examples: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    update_s: Spread | None = None
+    ms_per_batch: Spread | None = None
+
+    @classmethod
+    def from_map(cls, totals: Mapping[str, Any]) -> Totals:
+        """The inverse of `dataclasses.asdict`."""
+        spreads = {name: totals.get(name) for name in ("update_s", "ms_per_batch")}
+        return cls(**{**totals, **{name: None if spread is None else Spread(**spread) for name, spread in spreads.items()}})
+
+
+@dataclass(frozen=True, slots=True)
 class RoundRecord:
     """One committed round.
 
@@ -124,9 +169,10 @@ class RoundRecord:
         started_at: ISO 8601 with microseconds, UTC.
         duration_s: from its beginning until its commit.
         phases: where the time went.
-        cohort: who was asked to train, and whoever else gave an update that counts.
-        learners: each cohort member's part.
+        cohort: who was asked to train, and whoever else gave an update that counts; empty where they are too many.
+        learners: each cohort member's part; empty where they are too many.
         metrics: of the round's result: each metric's mean over the evaluating learners, weighted by their examples.
+        totals: of all learners of the round, whether `cohort` names them or not.
     """
 
     round: Round
@@ -137,6 +183,7 @@ class RoundRecord:
     cohort: tuple[LearnerId, ...]
     learners: Mapping[LearnerId, LearnerRecord]
     metrics: Metrics
+    totals: Totals = field(default_factory=Totals)
 
     def to_map(self) -> dict[str, Any]:
         """Plain maps, lists and numbers, for JSON and msgpack."""
@@ -151,6 +198,7 @@ class RoundRecord:
                 "phases": Phases(**record["phases"]),
                 "cohort": tuple(record["cohort"]),
                 "learners": {learner: LearnerRecord(**part) for learner, part in record["learners"].items()},
+                "totals": Totals.from_map(record.get("totals", {})),
             }
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from typing_extensions import override
 
@@ -15,6 +17,7 @@ from fedactors.actors.messages import (
     DropRound,
     DropUpdate,
     FoldUpdate,
+    ForgetBases,
     ForgetLearner,
     GetModel,
     Initialise,
@@ -137,27 +140,48 @@ class Aggregator(Actor[ToAggregator]):
 
     def _resume(self, model: GlobalModel) -> None:
         self._fold = self._plan.rule.fold(model.layout)
-        self._move_on(model, frozenset())
+        self._move_on(model)
 
-    def _move_on(self, model: GlobalModel, bases: frozenset[Version]) -> None:
-        """This is the newest version; of the older ones, only those count that learners still train from."""
+    def _move_on(self, model: GlobalModel, unused: Iterable[Version] = ()) -> None:
+        """This is the newest version; of the older ones, those that learners still train from are kept."""
         self._model = model
         if self._plan.rule.needs_base:
-            self._bases = {version: buffer for version, buffer in self._bases.items() if version in bases}
+            for version in unused:
+                self._bases.pop(version, None)
             self._bases[model.version] = model.buffer
+
+    @handle
+    def forget_bases(self, _: ForgetBases) -> None:
+        """Nobody trains from an older version."""
+        self._bases.clear()
+        if self._model is not None:
+            self._move_on(self._model)
 
     @handle
     def offer(self, message: Offer) -> None:
         """Hold an update until the scheduler has decided."""
         self._offers[message.task] = message
-        self._upload_over()
+        if message.borrowed:
+            self._upload_over()
 
     @handle
-    async def fold(self, message: FoldUpdate) -> None:
-        """Fold an offered update."""
+    def fold(self, message: FoldUpdate) -> Coroutine[Any, Any, None] | None:
+        """Fold an offered update: a small one at once, a big one in a thread."""
         offer, fold = self._offers.pop(message.task), self._folding()
         contribution = self._contribution(offer, message.staleness)
+        if not self._compute.in_place(2 * offer.buffer.nbytes):
+            return self._fold_elsewhere(offer, fold, contribution)
+        fold.add(contribution)
+        self._folded(offer)
+        return None
+
+    async def _fold_elsewhere(self, offer: Offer, fold: Fold, contribution: Contribution) -> None:
         await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
+        self._folded(offer)
+
+    def _folded(self, offer: Offer) -> None:
+        if not offer.borrowed:
+            return
         if self._plan.rule.keeps_updates:
             self._held.append(offer.buffer)
         else:
@@ -190,7 +214,7 @@ class Aggregator(Actor[ToAggregator]):
     def drop(self, message: DropUpdate) -> None:
         """Forget an offered update."""
         offer = self._offers.pop(message.task, None)
-        if offer is not None:
+        if offer is not None and offer.borrowed:
             self._pool.give(offer.buffer)
 
     @handle
@@ -207,7 +231,7 @@ class Aggregator(Actor[ToAggregator]):
         self._release()
         model = GlobalModel(current.version + 1, current.layout, buffer)
         await self._store.ask(PutModel(model))
-        self._move_on(model, message.bases)
+        self._move_on(model, message.unused)
         message.reply_to.tell(Combined(message.round, model.version))
 
     @handle

@@ -114,7 +114,7 @@ class Controller(Actor[ToController]):
         self._addresses: tuple[Address, ...] = ()
         self._not_listening: Exception | None = None
         self._address_askers: list[Deferred[tuple[Address, ...]]] = []
-        self._watchers: list[Deferred[tuple[Event, ...]]] = []
+        self._watchers: list[tuple[EventsFrom, Deferred[tuple[Event, ...]]]] = []
         self._scheduler: ActorRef[ToScheduler]
         self._gateway: ActorRef[ToGateway]
 
@@ -196,8 +196,7 @@ class Controller(Actor[ToController]):
             return
         life.phase, life.stop_reason, life.failed = Phase.DONE, why, failed
         self._publish(EventKind.FINISHED, stop_reason=why, version=life.version, failed=failed)
-        for watcher in self._watchers:
-            watcher.resolve(())
+        self._answer_watchers()
         self._gateway.tell(DismissAll())
         for key in ("duration", "too few"):
             self.cancel(key)
@@ -392,9 +391,17 @@ class Controller(Actor[ToController]):
         if life.phase is Phase.DONE and kind is not EventKind.FINISHED:
             return  # `finished` is the last event of every federation
         life.publish(self.clock.time(), kind, body)
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            watcher.resolve((life.events[-1],))
+        self._answer_watchers()
+
+    def _answer_watchers(self) -> None:
+        """Those for whom there is enough; where the federation is done, all."""
+        life, waiting = self._life, []
+        for request, watcher in self._watchers:
+            if life.phase is Phase.DONE or life.next_number >= request.number + request.at_least:
+                watcher.resolve(tuple(life.events_from(request.number, EVENTS_PER_ANSWER_MAX)))
+            elif not watcher.done():
+                waiting.append((request, watcher))
+        self._watchers = waiting
 
     @handle
     def events_from(self, message: EventsFrom) -> tuple[Event, ...] | Deferred[tuple[Event, ...]]:
@@ -403,12 +410,11 @@ class Controller(Actor[ToController]):
         if not life.forgotten <= message.number <= life.next_number:
             kept = f"{life.forgotten} to {life.next_number}"
             raise Rejected(f"events are kept from number {kept}; {message.number} was asked for")
-        news = life.events_from(message.number, EVENTS_PER_ANSWER_MAX)
-        if news or life.phase is Phase.DONE:
-            return tuple(news)
+        if life.phase is Phase.DONE or life.next_number >= message.number + message.at_least:
+            return tuple(life.events_from(message.number, EVENTS_PER_ANSWER_MAX))
         deferred: Deferred[tuple[Event, ...]] = self.reply_later()
-        self._watchers = [watcher for watcher in self._watchers if not watcher.done()]
-        self._watchers.append(deferred)
+        self._watchers = [(request, watcher) for request, watcher in self._watchers if not watcher.done()]
+        self._watchers.append((message, deferred))
         return deferred
 
     @handle

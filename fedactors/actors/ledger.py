@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from statistics import median
 
 from fedactors.model import LearnerId, Version
-from fedactors.record import LearnerRecord, Phases, RoundRecord
-from fedactors.task import EvaluationReport, Round, TrainReport, averaged
+from fedactors.record import LearnerRecord, Phases, RoundRecord, Spread, Totals
+from fedactors.task import EvaluationReport, Refusal, Round, TrainReport, averaged
+
+DETAIL_LEARNERS_MAX = 1_000
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a round's updates add up to; eight bytes for each of them and time."""
+
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    examples: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    update_s: array[float] = field(default_factory=lambda: array("d"))
+    ms_per_batch: array[float] = field(default_factory=lambda: array("d"))
+
+    def totals(self, learners: int, evaluated: int) -> Totals:
+        """As they stand in the results."""
+        return Totals(
+            learners=learners,
+            accepted=self.accepted,
+            refused=dict(self.refused),
+            evaluated=evaluated,
+            examples=self.examples,
+            bytes_up=self.bytes_up,
+            bytes_down=self.bytes_down,
+            update_s=_spread(self.update_s),
+            ms_per_batch=_spread(self.ms_per_batch),
+        )
+
+
+def _spread(values: Sequence[float]) -> Spread | None:
+    return Spread(min(values), median(values), max(values)) if values else None
 
 
 @dataclass(slots=True)
 class OpenRound:
-    """What is known of a round that is not over; times in seconds of the clock's stopwatch."""
+    """What is known of a round that is not over; times in seconds of the clock's stopwatch.
+
+    Attributes:
+        learners: each one's part; None: they are too many.
+        evaluators: who were asked to evaluate.
+    """
 
     round: Round
     cohort: dict[LearnerId, None]
@@ -23,8 +65,10 @@ class OpenRound:
     committed_s: float = 0.0
     evaluated_s: float = 0.0
     version: Version = 0
-    learners: dict[LearnerId, LearnerRecord] = field(default_factory=dict)
+    learners: dict[LearnerId, LearnerRecord] | None = field(default_factory=dict)
+    evaluators: int = 0
     evaluations: dict[LearnerId, EvaluationReport] = field(default_factory=dict)
+    sums: Sums = field(default_factory=Sums)
 
     def record(self) -> RoundRecord:
         """The round as it stands in the results."""
@@ -42,22 +86,46 @@ class OpenRound:
             started_at=datetime.fromtimestamp(self.began_unix_s, UTC).isoformat(timespec="microseconds"),
             duration_s=self.committed_s - self.began_s,
             phases=phases,
-            cohort=tuple(self.cohort),
-            learners=self.learners,
+            cohort=() if self.learners is None else tuple(self.cohort),
+            learners=self.learners or {},
             metrics=averaged(self.evaluations),
+            totals=self.sums.totals(len(self.cohort), len(self.evaluations)),
         )
+
+    def keep_to(self, detail_learners_max: int) -> None:
+        """Keep sums alone once there are more learners than that."""
+        if self.learners is not None and max(len(self.cohort), len(self.learners), self.evaluators) > detail_learners_max:
+            self.learners = None
+
+    def part(self, learner: LearnerId) -> LearnerRecord:
+        """A learner's part, to write to; one that is not kept where they are too many."""
+        if self.learners is None:
+            return LearnerRecord()
+        return self.learners.setdefault(learner, LearnerRecord())
 
 
 class Ledger:
-    """The open rounds: the one that trains, and those before it of which an evaluation is still out."""
+    """The open rounds: the one that trains, and those before it of which an evaluation is still out.
 
-    def __init__(self) -> None:
+    Args:
+        detail_learners_max: a round of more learners is recorded as a whole.
+    """
+
+    def __init__(self, detail_learners_max: int = DETAIL_LEARNERS_MAX) -> None:
+        self._detail_learners_max = detail_learners_max
         self._rounds: dict[Round, OpenRound] = {}
+
+    def tells_of_each(self, round_: Round) -> bool:
+        """Whether a round is small enough to tell of each of its learners; one that is not open is."""
+        entry = self._rounds.get(round_)
+        return entry is None or entry.learners is not None
 
     def begin(self, round_: Round, cohort: tuple[LearnerId, ...], now_s: float, unix_s: float) -> None:
         """A round begins; one of the same number that was abandoned is forgotten."""
-        learners = {learner: LearnerRecord() for learner in cohort}
-        self._rounds[round_] = OpenRound(round_, dict.fromkeys(cohort), unix_s, now_s, learners=learners)
+        entry = self._rounds[round_] = OpenRound(round_, dict.fromkeys(cohort), unix_s, now_s)
+        entry.keep_to(self._detail_learners_max)
+        if entry.learners is not None:
+            entry.learners.update((learner, LearnerRecord()) for learner in cohort)
 
     def dispatched(self, round_: Round, now_s: float) -> None:
         """One more member of the cohort has its task and weights."""
@@ -66,34 +134,59 @@ class Ledger:
 
     def reported(self, round_: Round, learner: LearnerId, report: TrainReport, bytes_up: int, bytes_down: int) -> None:
         """A learner's update came in; whether it counts is told apart. Where it gave several, the last is told of."""
-        part = self._part(round_, learner)
+        if (entry := self._rounds.get(round_)) is None:
+            return
+        entry.sums.bytes_up += bytes_up
+        entry.sums.bytes_down += bytes_down
+        if entry.learners is None:
+            return
+        part = entry.part(learner)
         part.examples, part.batches, part.epochs = report.num_examples, report.num_batches, report.epochs
         part.ms_per_batch, part.train_metrics = report.ms_per_batch, dict(report.metrics)
         part.bytes_up += bytes_up
         part.bytes_down += bytes_down
 
-    def accepted(self, round_: Round, learner: LearnerId, staleness: int, now_s: float) -> None:
+    def accepted(self, round_: Round, learner: LearnerId, report: TrainReport, staleness: int, now_s: float) -> None:
         """A learner's update counts, although the learner may not have been asked in this round."""
-        self._part(round_, learner).staleness = staleness
-        if (entry := self._rounds.get(round_)) is not None:
-            entry.updated_s = now_s
-            entry.cohort.setdefault(learner)
+        if (entry := self._rounds.get(round_)) is None:
+            return
+        entry.updated_s = now_s
+        entry.cohort.setdefault(learner)
+        sums = entry.sums
+        sums.accepted += 1
+        sums.examples += report.num_examples
+        sums.update_s.append(now_s - entry.began_s)
+        if report.ms_per_batch:
+            sums.ms_per_batch.append(report.ms_per_batch)
+        if entry.learners is not None:
+            entry.part(learner).staleness = staleness
+            entry.keep_to(self._detail_learners_max)
 
-    def refused(self, round_: Round, learner: LearnerId, why: str) -> None:
+    def refused(self, round_: Round, learner: LearnerId, reason: Refusal, why: str) -> None:
         """A learner's update does not count."""
-        self._part(round_, learner).refused = why
+        if (entry := self._rounds.get(round_)) is not None:
+            entry.sums.refused[str(reason)] += 1
+            entry.part(learner).refused = f"{reason}: {why}"
+            entry.keep_to(self._detail_learners_max)
 
     def committed(self, round_: Round, version: Version, now_s: float) -> None:
         """The round produced a version."""
         entry = self._rounds[round_]
         entry.version, entry.committed_s = version, now_s
 
+    def evaluating(self, round_: Round) -> None:
+        """One more learner is asked to evaluate the round's result."""
+        if (entry := self._rounds.get(round_)) is not None:
+            entry.evaluators += 1
+            entry.keep_to(self._detail_learners_max)
+
     def evaluated(self, round_: Round, learner: LearnerId, report: EvaluationReport, now_s: float) -> None:
         """A learner evaluated the round's result."""
         if (entry := self._rounds.get(round_)) is not None:
             entry.evaluations[learner] = report
             entry.evaluated_s = now_s
-            self._part(round_, learner).eval_metrics = dict(report.metrics)
+            if entry.learners is not None:
+                entry.part(learner).eval_metrics = dict(report.metrics)
 
     def end(self, round_: Round) -> RoundRecord:
         """Close a committed round."""
@@ -102,7 +195,3 @@ class Ledger:
     def abandon(self, round_: Round) -> None:
         """Forget a round that produced nothing."""
         self._rounds.pop(round_, None)
-
-    def _part(self, round_: Round, learner: LearnerId) -> LearnerRecord:
-        entry = self._rounds.get(round_)
-        return LearnerRecord() if entry is None else entry.learners.setdefault(learner, LearnerRecord())

@@ -42,9 +42,15 @@ class GetStatus(Request[Mapping[str, Any]]):
 
 @dataclass(frozen=True, slots=True)
 class EventsFrom(Request[tuple[Event, ...]]):
-    """Every event from this number on; answered when there is at least one, or with none once the federation is done."""
+    """Every event from this number on; answered when there are enough, or with what there is once the federation is done.
+
+    Attributes:
+        number: of the first.
+        at_least: that are waited for, >= 1.
+    """
 
     number: int
+    at_least: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,12 +329,17 @@ class Initialise(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The tensors of an update, until the scheduler says what becomes of them."""
+    """The tensors of an update, until the scheduler says what becomes of them.
+
+    Attributes:
+        borrowed: the buffer goes back to where it was borrowed; otherwise it is the sender's own, who never writes to it again.
+    """
 
     task: TaskId
     learner: LearnerId
     report: TrainReport
     buffer: Buffer
+    borrowed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,13 +370,18 @@ class CombineRound:
 
     Attributes:
         round: its round.
-        bases: versions that learners are still training from.
         reply_to: is told Combined or NotCombined.
+        unused: versions but the newest that nobody trains from any more, since this was last said.
     """
 
     round: Round
-    bases: frozenset[Version]
     reply_to: ActorRef[ToScheduler]
+    unused: tuple[Version, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetBases:
+    """Nobody trains from any version but the newest, for the scheduler has begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +390,16 @@ class DropRound:
 
 
 ToAggregator = (
-    BorrowBuffer | ReturnBuffer | Initialise | Offer | FoldUpdate | ForgetLearner | DropUpdate | CombineRound | DropRound
+    BorrowBuffer
+    | ReturnBuffer
+    | Initialise
+    | Offer
+    | FoldUpdate
+    | ForgetLearner
+    | DropUpdate
+    | CombineRound
+    | ForgetBases
+    | DropRound
 )
 
 # ----------------------------------------------------------------------------------------------------------- to the ModelStore

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from typing_extensions import override
 
-from fedactors.actors.ledger import Ledger
+from fedactors.actors.ledger import DETAIL_LEARNERS_MAX, Ledger
 from fedactors.actors.messages import (
     AssignTask,
     BeginTraining,
@@ -24,6 +24,7 @@ from fedactors.actors.messages import (
     EvaluationHere,
     FinishUp,
     FoldUpdate,
+    ForgetBases,
     GrantRound,
     MemberDeparted,
     MemberJoined,
@@ -62,6 +63,7 @@ class TrainingPlan:
         evaluate: likewise.
         seed: the run's.
         min_learners, evaluate_every, evaluate_timeout_s: see `Terms`.
+        detail_learners_max: a round of more learners is told of as a whole.
     """
 
     protocol: Protocol
@@ -72,6 +74,11 @@ class TrainingPlan:
     min_learners: int = 1
     evaluate_every: int = 1
     evaluate_timeout_s: float | None = None
+    detail_learners_max: int = DETAIL_LEARNERS_MAX
+
+
+TROUBLES_MAX = 10
+"""Learners whose trouble a reason tells; the rest is counted."""
 
 
 @dataclass(slots=True)
@@ -101,15 +108,17 @@ class Scheduler(Actor[ToScheduler]):
         self._task_ids = tasks
         self._aggregator = aggregator
         self._controller = controller
-        self._ledger = Ledger()
+        self._ledger = Ledger(plan.detail_learners_max)
         self._schedule: Schedule | None = None
         self._layout: Layout | None = None
         self._version: Version = 0
         self._round: Round = 0
-        self._times_asked: Counter[LearnerId] = Counter()
+        self._times_asked: dict[LearnerId, int] = {}  # in the open round
+        self._evaluation = plan.evaluate  # of the task that was given last
         self._members: dict[LearnerId, MemberJoined] = {}
         self._open: dict[LearnerId, dict[TaskId, OpenTask]] = {}
         self._bases: Counter[Version] = Counter()  # open training tasks, by the version that they started from
+        self._unused: list[Version] = []  # older versions that the aggregator may forget
         self._troubles: dict[LearnerId, str] = {}
 
     @override
@@ -123,6 +132,7 @@ class Scheduler(Actor[ToScheduler]):
         """There is a model: make the machine, and tell it who is here."""
         plan = self._plan
         self._layout, self._version = message.layout, message.version
+        self._aggregator.tell(ForgetBases())
         self._schedule = plan.protocol.schedule(
             Terms(
                 selection=plan.selection,
@@ -185,8 +195,9 @@ class Scheduler(Actor[ToScheduler]):
         learner, report = message.learner, message.report
         if (task := self._close(learner, message.task)) is not None:
             self._ledger.evaluated(task.round, learner, report, self.clock.stopwatch())
-            body = {"round": task.round, "learner": learner, "num_examples": report.num_examples, "metrics": dict(report.metrics)}
-            self._controller.tell(Publish(EventKind.LEARNER_EVALUATED, body))
+            if self._ledger.tells_of_each(task.round):
+                told = {"num_examples": report.num_examples, "metrics": dict(report.metrics)}
+                self._controller.tell(Publish(EventKind.LEARNER_EVALUATED, {"round": task.round, "learner": learner} | told))
         self._happened(on.EvaluationArrived(message.task, learner, report))
 
     @handle
@@ -200,7 +211,9 @@ class Scheduler(Actor[ToScheduler]):
         """The aggregator committed."""
         self._ledger.committed(message.round, message.version, self.clock.stopwatch())
         self._troubles.clear()
-        self._version = message.version
+        former, self._version = self._version, message.version
+        if former not in self._bases:
+            self._unused.append(former)
         self._controller.tell(RoundCommitted(message.round, message.version))
         self._happened(on.Committed(message.round, message.version))
 
@@ -226,8 +239,10 @@ class Scheduler(Actor[ToScheduler]):
         match command:
             case on.BeginRound():
                 self._begin_round(command)
-            case on.Train() | on.Evaluate():
-                self._assign(command)
+            case on.Train():
+                self._train(command)
+            case on.Evaluate():
+                self._evaluate(command)
             case on.Cancel(task, learner):
                 self._close(learner, task)
                 self._tell(learner, CancelTask(task))
@@ -236,7 +251,7 @@ class Scheduler(Actor[ToScheduler]):
             case on.Refuse():
                 self._refuse(command)
             case on.Combine(round_):
-                self._aggregator.tell(CombineRound(round_, frozenset(self._bases), self.ref))
+                self._combine(round_)
             case on.AbandonRound(round_, why):
                 self._abandon(round_, why)
             case on.EndRound(round_):
@@ -258,26 +273,36 @@ class Scheduler(Actor[ToScheduler]):
         self._round = command.round
         self._times_asked.clear()
         self._ledger.begin(command.round, command.cohort, self.clock.stopwatch(), self.clock.time())
-        body = {"round": command.round, "version": self._version, "cohort": list(command.cohort)}
+        cohort = list(command.cohort) if self._ledger.tells_of_each(command.round) else []
+        body = {"round": command.round, "version": self._version, "cohort": cohort, "learners": len(command.cohort)}
         self._controller.tell(Publish(EventKind.ROUND_BEGAN, body))
 
-    def _assign(self, command: on.Train | on.Evaluate) -> None:
-        learner, kind = command.learner, TaskKind.TRAIN if isinstance(command, on.Train) else TaskKind.EVALUATE
-        params = self._train_params(command) if isinstance(command, on.Train) else self._evaluate_params(command)
-        self._open.setdefault(learner, {})[command.task] = OpenTask(command.round, command.version, kind is TaskKind.TRAIN)
-        if kind is TaskKind.TRAIN:
-            self._bases[command.version] += 1
-        self._members[learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
+    def _train(self, command: on.Train) -> None:
+        self._ledger.dispatched(command.round, self.clock.stopwatch())  # at the earliest; its proxy says when indeed
+        self._bases[command.version] += 1
+        self._assign(command, TaskKind.TRAIN, self._train_params(command))
+
+    def _evaluate(self, command: on.Evaluate) -> None:
+        self._ledger.evaluating(command.round)
+        self._assign(command, TaskKind.EVALUATE, self._evaluate_params(command))
+
+    def _assign(self, command: on.Train | on.Evaluate, kind: TaskKind, params: TrainParams | EvaluateParams) -> None:
+        task = OpenTask(command.round, command.version, kind is TaskKind.TRAIN)
+        self._open.setdefault(command.learner, {})[command.task] = task
+        self._members[command.learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
 
     def _train_params(self, command: on.Train) -> TrainParams:
-        again = self._times_asked[command.learner]
-        self._times_asked[command.learner] += 1
-        seed = task_seed(self._plan.seed, command.round, command.learner, again)
-        params = replace(self._plan.train, round=command.round, version=command.version, seed=seed)
-        return params if command.steps is None else replace(params, steps=command.steps)
+        plan, learner, round_ = self._plan, command.learner, command.round
+        again = self._times_asked.get(learner, 0)
+        self._times_asked[learner] = again + 1
+        seed, steps = task_seed(plan.seed, round_, learner, again), command.steps or plan.train.steps
+        return replace(plan.train, round=round_, version=command.version, seed=seed, steps=steps)
 
     def _evaluate_params(self, command: on.Evaluate) -> EvaluateParams:
-        return replace(self._plan.evaluate, round=command.round, version=command.version)
+        """The same for everybody who evaluates a round's result."""
+        if (self._evaluation.round, self._evaluation.version) != (command.round, command.version):
+            self._evaluation = replace(self._plan.evaluate, round=command.round, version=command.version)
+        return self._evaluation
 
     def _accept(self, command: on.Accept) -> None:
         """The update counts in the open round, whichever its task was given in."""
@@ -289,10 +314,15 @@ class Scheduler(Actor[ToScheduler]):
         self._aggregator.tell(FoldUpdate(command.task, command.staleness))
         self._tell(learner, Verdict(command.task, None, ""))
         self._ledger.reported(round_, learner, report, task.update.bytes_up, task.update.bytes_down)
-        self._ledger.accepted(round_, learner, command.staleness, self.clock.stopwatch())
-        body = {"round": round_, "learner": learner, "staleness": command.staleness}
-        told = {"num_examples": report.num_examples, "metrics": dict(report.metrics)}
-        self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | told))
+        self._ledger.accepted(round_, learner, report, command.staleness, self.clock.stopwatch())
+        if self._ledger.tells_of_each(round_):
+            body = {"round": round_, "learner": learner, "staleness": command.staleness}
+            told = {"num_examples": report.num_examples, "metrics": dict(report.metrics)}
+            self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | told))
+
+    def _combine(self, round_: Round) -> None:
+        unused, self._unused = tuple(self._unused), []
+        self._aggregator.tell(CombineRound(round_, self.ref, unused))
 
     def _refuse(self, command: on.Refuse) -> None:
         why = f"the update of task {command.task} was not taken: {command.reason.replace('_', ' ')}"
@@ -316,6 +346,8 @@ class Scheduler(Actor[ToScheduler]):
             self._bases[closed.version] -= 1
             if not self._bases[closed.version]:
                 del self._bases[closed.version]
+                if closed.version != self._version:
+                    self._unused.append(closed.version)
         return closed
 
     def _tell(self, learner: LearnerId, message: ToLearnerProxy) -> None:
@@ -328,12 +360,16 @@ class Scheduler(Actor[ToScheduler]):
         if task is not None:
             if (update := task.update) is not None:
                 self._ledger.reported(task.round, learner, update.report, update.bytes_up, update.bytes_down)
-            self._ledger.refused(task.round, learner, f"{reason}: {why}")
-        body = {"round": 0 if task is None else task.round, "learner": learner, "reason": str(reason), "why": why}
-        self._controller.tell(Publish(EventKind.UPDATE_REFUSED, body))
+            self._ledger.refused(task.round, learner, reason, why)
+        round_ = 0 if task is None else task.round
+        if self._ledger.tells_of_each(round_):
+            body = {"round": round_, "learner": learner, "reason": str(reason), "why": why}
+            self._controller.tell(Publish(EventKind.UPDATE_REFUSED, body))
 
     def _explain(self, why: str) -> str:
-        return "; ".join([why, *(f"{source}: {trouble}" for source, trouble in sorted(self._troubles.items()))])
+        first = sorted(self._troubles.items())[:TROUBLES_MAX]
+        more = [f"and {len(self._troubles) - len(first):,} more"] if len(self._troubles) > len(first) else []
+        return "; ".join([why, *(f"{source}: {trouble}" for source, trouble in first), *more])
 
 
 def task_seed(seed: int, round_: Round, learner: LearnerId, again: int = 0) -> int:

@@ -33,6 +33,7 @@ LEARNERS_MAX = 10_000
 MODEL_BYTES_MAX = 16 * 1024**3
 MAILBOX_MESSAGES_MAX = 10_000
 UPLOADS_MAX = 4
+DETAIL_LEARNERS_MAX = 1_000
 RULE_OF = {"asynchronous": "fedasync", "buffered": "fedbuff"}
 """The rule that goes with a protocol, where the configuration names none; with any other protocol, fedavg."""
 ROUNDS = 10
@@ -263,12 +264,15 @@ class LimitsTable(Table):
         model_bytes_max: of one model.
         mailbox_messages_max: messages that may wait for the proxy of one learner.
         uploads_max: updates received at the same time; further learners wait for their turn.
+        detail_learners_max: learners of a round that events and results tell of one by one; of a larger round they tell the
+            counts, the sums and the least, median and greatest times.
     """
 
     learners_max: Count = LEARNERS_MAX
     model_bytes_max: Count = MODEL_BYTES_MAX
     mailbox_messages_max: Count = MAILBOX_MESSAGES_MAX
     uploads_max: Count = UPLOADS_MAX
+    detail_learners_max: Count = DETAIL_LEARNERS_MAX
 
 
 class RuntimeTable(Table):

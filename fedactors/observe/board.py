@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ class State(enum.StrEnum):
 
 TROUBLED = frozenset({State.REFUSED, State.FAILED, State.LOST, State.DISPLACED})
 GONE = frozenset({State.LEFT, State.LOST, State.DISPLACED})
+HERE = tuple(state for state in State if state not in GONE)
 
 
 class Weight(enum.Enum):
@@ -72,11 +74,14 @@ class Row:
 
 @dataclass(slots=True)
 class OpenRound:
-    """A round that has begun and not ended."""
+    """A round that has begun and not ended.
+
+    Attributes:
+        told_of_each: its learners are few enough for events of their own.
+    """
 
     began_s: float
-    cohort: tuple[LearnerId, ...]
-    accepted: int = 0
+    told_of_each: bool
 
 
 @dataclass(slots=True)
@@ -102,6 +107,7 @@ class Board:
     metrics: Metrics = field(default_factory=dict)
     note: str = "starting"
     learners: dict[LearnerId, Row] = field(default_factory=dict)
+    _of_state: dict[State, dict[LearnerId, None]] = field(default_factory=lambda: {state: {} for state in State})
     _open: dict[Round, OpenRound] = field(default_factory=dict)
 
     def apply(self, event: Event) -> list[Line]:
@@ -110,8 +116,35 @@ class Board:
         line: Line | None = take(event.unix_time_s, event.body)
         return [] if line is None else [line]
 
+    def of_state(self, state: State) -> Iterable[LearnerId]:
+        """The learners that are at it, the one that came to it first before the others."""
+        return self._of_state[state]
+
+    def counts(self) -> dict[State, int]:
+        """How many learners are at what, the most frequent first; states with none are left out."""
+        counts = {state: len(learners) for state, learners in self._of_state.items() if learners}
+        return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
     def _row(self, learner: LearnerId) -> Row:
-        return self.learners.setdefault(learner, Row())
+        row = self.learners.get(learner)
+        if row is None:
+            row = self.learners[learner] = Row()
+            self._of_state[row.state][learner] = None
+        return row
+
+    def _set(self, learner: LearnerId, state: State) -> Row:
+        row = self._row(learner)
+        del self._of_state[row.state][learner]
+        row.state = state
+        self._of_state[state][learner] = None
+        return row
+
+    def _move(self, states: Iterable[State], to: State) -> None:
+        """Everybody who is at one of these is at that now; takes time for those alone."""
+        for state in states:
+            if state is not to:
+                for learner in list(self._of_state[state]):
+                    self._set(learner, to)
 
     def _of_rounds(self, round_: Round) -> str:
         return f"round {round_}" if self.rounds_total is None else f"round {round_}/{self.rounds_total}"
@@ -122,14 +155,13 @@ class Board:
 
     def _on_learner_joined(self, _at_s: float, body: Any) -> Line:
         came = "is back" if body["learner"] in self.learners else "joined"
-        row = self._row(body["learner"])
-        row.state, row.examples = State.WAITING, body["num_train_examples"]
+        self._set(body["learner"], State.WAITING).examples = body["num_train_examples"]
         data = f"{counted(body['num_train_examples'], 'training example')}, {counted(body['num_test_examples'], 'test example')}"
         return Line(Weight.DETAIL, f"learner {body['learner']} {came}  ({data})")
 
     def _on_learner_departed(self, _at_s: float, body: Any) -> Line:
         state = State(body["how"])
-        self._row(body["learner"]).state = state
+        self._set(body["learner"], state)
         why = f": {body['why']}" if body["why"] else ""
         if state is State.LEFT:
             return Line(Weight.DETAIL, f"learner {body['learner']} left{why}")
@@ -143,25 +175,23 @@ class Board:
 
     def _on_round_began(self, at_s: float, body: Any) -> None:
         self.note, self.round = "", body["round"]
-        self._open[body["round"]] = OpenRound(at_s, tuple(body["cohort"]))
-        streams = not body["cohort"]  # learners train across rounds
-        for learner, row in self.learners.items():
-            if row.state not in GONE:
-                row.state = State.TRAINING if streams or learner in body["cohort"] else State.WAITING
+        cohort, everybody = body["cohort"], not body["cohort"]  # who train across rounds, or are too many to be named
+        self._open[body["round"]] = OpenRound(at_s, told_of_each=not body["learners"] or not everybody)
+        self._move(HERE, State.TRAINING if everybody else State.WAITING)
+        for learner in cohort:
+            if self._row(learner).state not in GONE:
+                self._set(learner, State.TRAINING)
 
     def _on_update_accepted(self, at_s: float, body: Any) -> None:
-        row = self._row(body["learner"])
-        row.state, row.examples, row.metrics = State.UPLOADED, body["num_examples"], body["metrics"] or row.metrics
-        open_round = self._open.get(body["round"])
-        if open_round is not None:
-            open_round.accepted += 1
+        row = self._set(body["learner"], State.UPLOADED)
+        row.examples, row.metrics = body["num_examples"], body["metrics"] or row.metrics
+        if (open_round := self._open.get(body["round"])) is not None:
             row.train_s = at_s - open_round.began_s
 
     def _on_update_refused(self, _at_s: float, body: Any) -> Line:
         failed = body["reason"] == "learner_failed"
-        row = self._row(body["learner"])
-        if row.state not in GONE:
-            row.state = State.FAILED if failed else State.REFUSED
+        if self._row(body["learner"]).state not in GONE:
+            self._set(body["learner"], State.FAILED if failed else State.REFUSED)
         what = "failed" if failed else f"'s update was refused ({body['reason']})"
         separator = " " if failed else ""
         when = f"round {body['round']}: " if body["round"] else ""  # a task that nobody knows belongs to no round
@@ -170,15 +200,18 @@ class Board:
     def _on_round_committed(self, _at_s: float, body: Any) -> None:
         self.version = body["version"]
         last = body["round"] == self.rounds_total
-        if self.evaluate_every and (last or body["round"] % self.evaluate_every == 0):
-            for row in self.learners.values():
-                row.state = State.EVALUATING if row.state is State.UPLOADED else row.state
+        evaluates = self.evaluate_every and (last or body["round"] % self.evaluate_every == 0)
+        open_round = self._open.get(body["round"])
+        if open_round is not None and not open_round.told_of_each:
+            self._move([State.TRAINING], State.EVALUATING if evaluates else State.UPLOADED)
+        elif evaluates:
+            self._move([State.UPLOADED], State.EVALUATING)
 
     def _on_learner_evaluated(self, _at_s: float, body: Any) -> None:
         row = self._row(body["learner"])
         row.metrics = body["metrics"]
         if row.state is State.EVALUATING:  # it may be training again already
-            row.state = State.EVALUATED
+            self._set(body["learner"], State.EVALUATED)
 
     def _on_round_ended(self, _at_s: float, body: Any) -> Line:
         record = RoundRecord.from_map(body["record"])
@@ -187,10 +220,11 @@ class Board:
         for learner, part in record.learners.items():
             row = self._row(learner)
             row.bytes_up, row.bytes_down = row.bytes_up + part.bytes_up, row.bytes_down + part.bytes_down
-        open_round = self._open.pop(record.round, None)
-        accepted = open_round.accepted if open_round else sum(part.refused is None for part in record.learners.values())
+        open_round, totals = self._open.pop(record.round, None), record.totals
+        if open_round is not None and not open_round.told_of_each:
+            self._move([State.EVALUATING], State.EVALUATED)
         parts = [f"{self._of_rounds(record.round)} version {record.version}", metrics(record.metrics)]
-        parts += [duration(record.duration_s), f"{accepted}/{len(record.cohort)} learners"]
+        parts += [duration(record.duration_s), f"{totals.accepted:,}/{totals.learners:,} learners"]
         return Line(Weight.ROUND, "  ".join(part for part in parts if part))
 
     def _on_round_abandoned(self, _at_s: float, body: Any) -> Line:

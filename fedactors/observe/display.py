@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain, islice
 from types import TracebackType
 from typing import IO, Self
 
@@ -155,7 +156,7 @@ class Display:
             table.add_row(*_cells(learner, row, wide=wide))
         if len(shown) == len(learners):
             return [table]
-        rest = Counter(row.state for learner, row in learners.items() if learner not in shown)
+        rest = Counter(self._board.counts()) - Counter(row.state for row in shown.values())
         said = ", ".join(f"{number:,} {state}" for state, number in rest.most_common())
         return [table, Text(f"and {rest.total():,} more: {said}", style="dim")]
 
@@ -165,8 +166,10 @@ class Display:
         room = max(1, min(LEARNER_ROWS_MAX, self._console.height - LINES_AROUND))
         if len(learners) <= room:
             return dict(sorted(learners.items(), key=lambda item: _natural(item[0])))
-        first = sorted(learners.items(), key=lambda item: (item[1].state not in TROUBLED - GONE, item[1].state in GONE))
-        return dict(first[:room])
+        troubled, gone = [state for state in State if state in TROUBLED - GONE], [state for state in State if state in GONE]
+        well = [state for state in State if state not in TROUBLED and state not in GONE]
+        ordered = chain.from_iterable(map(self._board.of_state, [*troubled, *well, *gone]))
+        return {learner: learners[learner] for learner in islice(ordered, room)}
 
 
 def _natural(name: str) -> list[str | int]:

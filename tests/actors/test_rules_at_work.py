@@ -114,7 +114,7 @@ async def folded(rule: Rule, *, lineage: int = 4, forget: bool = False) -> float
                 aggregator.tell(FoldUpdate(f"{learner}{number}", staleness))
             if forget and number == 2:
                 aggregator.tell(ForgetLearner("a"))
-            aggregator.tell(CombineRound(number, frozenset({0}), probe.ref))
+            aggregator.tell(CombineRound(number, probe.ref))
         await probe.expect(Initialised)
         for _ in rounds:
             await probe.expect(Combined)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fedactors.record import Event, EventKind, LearnerRecord, Phases, RoundRecord
+from fedactors.record import Event, EventKind, LearnerRecord, Phases, RoundRecord, Totals
 
 
 class Story:
@@ -14,6 +15,7 @@ class Story:
     def __init__(self, step_s: float = 0.1) -> None:
         self._step_s = step_s
         self._number = 0
+        self._accepted: Counter[int] = Counter()
 
     def event(self, kind: str, **body: Any) -> Event:
         self._number += 1
@@ -27,9 +29,10 @@ class Story:
         return self.event("learner_departed", learner=learner, how=how, why=why)
 
     def began(self, round_: int, *cohort: str) -> Event:
-        return self.event("round_began", round=round_, version=round_ - 1, cohort=list(cohort))
+        return self.event("round_began", round=round_, version=round_ - 1, cohort=list(cohort), learners=len(cohort))
 
     def accepted(self, round_: int, learner: str, examples: int = 100, **metrics: float) -> Event:
+        self._accepted[round_] += 1
         counts = {"staleness": 0, "num_examples": examples}
         return self.event("update_accepted", round=round_, learner=learner, metrics=metrics, **counts)
 
@@ -43,7 +46,8 @@ class Story:
         return self.event("learner_evaluated", round=round_, learner=learner, num_examples=10, metrics=metrics)
 
     def ended(self, round_: int, cohort: Sequence[str], bytes_up: int = 0, bytes_down: int = 0, **metrics: float) -> Event:
-        made = record(round_, cohort, bytes_up, bytes_down, metrics.pop("duration_s", 1.0), metrics)
+        duration_s, accepted = metrics.pop("duration_s", 1.0), self._accepted[round_]
+        made = record(round_, cohort, bytes_up, bytes_down, duration_s, metrics, accepted)
         return self.event("round_ended", record=made.to_map())
 
     def finished(self, failed: bool = False) -> Event:
@@ -51,12 +55,19 @@ class Story:
 
 
 def record(
-    round_: int, cohort: Sequence[str], bytes_up: int = 0, bytes_down: int = 0, duration_s: float = 1.0, metrics: Any = None
+    round_: int,
+    cohort: Sequence[str],
+    bytes_up: int = 0,
+    bytes_down: int = 0,
+    duration_s: float = 1.0,
+    metrics: Any = None,
+    accepted: int = 0,
 ) -> RoundRecord:
     part = LearnerRecord(examples=100, bytes_up=bytes_up, bytes_down=bytes_down)
     started_at = f"2026-01-01T00:00:{2 * round_:02}.000000+00:00"
     phases = Phases(0.004, 0.8, 0.002, 0.1)
-    return RoundRecord(round_, round_, started_at, duration_s, phases, tuple(cohort), dict.fromkeys(cohort, part), metrics or {})
+    parts, totals = dict.fromkeys(cohort, part), Totals(learners=len(cohort), accepted=accepted)
+    return RoundRecord(round_, round_, started_at, duration_s, phases, tuple(cohort), parts, metrics or {}, totals)
 
 
 def whole_run(learners: Sequence[str] = ("a", "b", "c"), rounds: int = 2) -> list[Event]:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fedactors.observe.board import Board, Line, State, Weight
-from fedactors.record import Event, EventKind
-from tests.observe.story import Story
+from fedactors.record import Event, EventKind, Totals
+from tests.observe.story import Story, record
 
 
 def apply(board: Board, *events: Event) -> list[Line]:
@@ -123,3 +124,16 @@ def body(kind: str, **keys: Any) -> Event:
 )
 def test_what_matters_deserves_a_line(event: Event, line: Line) -> None:
     assert Board().apply(event) == [line]
+
+
+def test_learners_that_are_too_many_to_be_told_of_change_their_state_together() -> None:
+    story, board = Story(), Board(rounds_total=2)
+    apply(board, *story.joined("a", "b", "c"), story.departed("c", "lost"))
+    apply(board, story.event("round_began", round=1, version=0, cohort=[], learners=2))
+    assert board.counts() == {State.TRAINING: 2, State.LOST: 1}
+    apply(board, story.committed(1))
+    assert board.counts() == {State.EVALUATING: 2, State.LOST: 1}
+    totals = Totals(learners=200_000, accepted=150_000)
+    (line,) = apply(board, story.event("round_ended", record=replace(record(1, ()), totals=totals).to_map()))
+    assert line.text.endswith("150,000/200,000 learners")
+    assert board.counts() == {State.EVALUATED: 2, State.LOST: 1}
