@@ -36,6 +36,8 @@ UPLOADS_MAX = 4
 DETAIL_LEARNERS_MAX = 1_000
 RULE_OF = {"asynchronous": "fedasync", "buffered": "fedbuff"}
 """The rule that goes with a protocol, where the configuration names none; with any other protocol, fedavg."""
+WEIGHTING_OF = {"fedbuff": "participants"}
+"""The weighting that goes with a rule, where the configuration names none; with any other rule, examples."""
 ROUNDS = 10
 """How many rounds a federation runs whose configuration does not say when to stop."""
 
@@ -113,7 +115,8 @@ class AggregationTable(Table):
         rule: an aggregation rule. Where none is named, fedasync with the protocol asynchronous, fedbuff with buffered, and
             fedavg with any other.
         weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
-            metric:NAME, a metric that learners report with their training.
+            metric:NAME, a metric that learners report with their training. Where none is named, participants with fedbuff,
+            whose paper takes the plain mean, and examples with any other rule.
         combine: the rule that makes one update of the round's, where `rule` is a server optimiser; fedavg where it is not given.
         clip_norm: how far, as a Euclidean norm, an update may go from the version that it started from; what goes farther is
             shortened.
@@ -367,6 +370,8 @@ class Config(Table):
             protocol = given.get("protocol")
             rule = RULE_OF.get(str(protocol.get("name")), "fedavg") if isinstance(protocol, dict) else "fedavg"
             aggregation = {"rule": rule, "deterministic": given.get("seed") is not None, **_without_none(aggregation)}
+            combines = str(aggregation.get("combine", aggregation["rule"]))
+            aggregation = {"weighting": WEIGHTING_OF.get(combines, "examples"), **aggregation}
         return {"seed": secrets.randbits(32), **_without_none(given), "aggregation": aggregation}
 
     @property

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from fedactors.aggregation import Rule
+from fedactors.aggregation.fedasync import FedAsync
+from fedactors.aggregation.fedavg import FedAvg
+from fedactors.aggregation.fedstride import FedStride
 from fedactors.aggregation.server import ServerOptimiser
 from fedactors.aggregation.weighting import Share
 from fedactors.config.plugging import Key, build_discount, slots
 from fedactors.config.tables import Config
 from fedactors.errors import ConfigError
+from fedactors.scheduling.base import Protocol
+from fedactors.selection.base import Candidate
 
 PLAIN = {Share.EXAMPLES, Share.PARTICIPANTS}
 """Weightings that a rule without weights may be left with: the default, and what it does anyway."""
+
+COMPARED_MIN = 3
+"""Updates that a rule must see to tell which of them stands apart: the median of two is their mean."""
 
 
 def problems(config: Config) -> Iterator[tuple[Key, str]]:
@@ -23,15 +33,17 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
         wrong_name = "no staleness discount" in str(error)
         yield ("aggregation", "discount" if wrong_name else "discount_options"), str(error)
     try:
-        rule, combine = (slots(config)[table].build() for table in ("aggregation", "combine"))
-        per_commit = _updates_per_commit(config)
+        rule, combine, protocol, _ = (
+            slots(config)[table].build() for table in ("aggregation", "combine", "protocol", "selection")
+        )
     except ConfigError:
         return  # told already
     yield from _composition(config, rule, combine)
     steps = isinstance(rule, ServerOptimiser)
     name = (config.aggregation.combine or "fedavg") if steps else config.aggregation.rule
     yield from _share(config, combine if steps else rule, name)
-    yield from _enough(config, combine if steps else rule, name, per_commit)
+    yield from _enough(config, combine if steps else rule, name, protocol)
+    yield from _alone(config, rule, protocol)
 
 
 def _composition(config: Config, rule: Rule, combine: Rule) -> Iterator[tuple[Key, str]]:
@@ -63,20 +75,61 @@ def _share(config: Config, rule: Rule, name: str) -> Iterator[tuple[Key, str]]:
         yield ("aggregation", "refuse_not_finite"), f"{said}: leave refuse_not_finite on"
 
 
-def _enough(config: Config, rule: Rule, name: str, per_commit: int | None) -> Iterator[tuple[Key, str]]:
+def _enough(config: Config, rule: Rule, name: str, protocol: Protocol) -> Iterator[tuple[Key, str]]:
+    """Whether a commit has the updates that the rule needs."""
     key = ("aggregation", "combine" if name != config.aggregation.rule else "rule")
-    if rule.updates_min > config.learners.count:
-        said = (
-            f"{name} with these options needs {rule.updates_min} updates in a round, and learners.count = {config.learners.count}"
-        )
+    needed, count = _needed(rule), config.learners.count
+    if needed > count:
+        said = f"{name} with these options needs {needed} updates in a round, and learners.count = {count}"
         yield key, f"{said}: have more learners, or fear fewer wild updates"
-    elif per_commit is not None and rule.keeps_updates and per_commit < max(rule.updates_min, 2):
-        protocol, needed = config.protocol.name, max(rule.updates_min, 3)
-        said = f"{name} compares the updates of one commit, at least {needed}, and {protocol} commits every {per_commit}"
+    elif not getattr(protocol, "streams", False):
+        yield from _enough_in_a_round(config, rule, name, protocol)
+    elif rule.keeps_updates and (per_commit := _updates_per_commit(protocol)) < needed:
+        said = (
+            f"{name} compares the updates of one commit, at least {needed}, and {config.protocol.name} commits every {per_commit}"
+        )
         yield key, f"{said}: use the protocol buffered with updates = {needed} or more, or synchronous"
 
 
-def _updates_per_commit(config: Config) -> int | None:
-    """How many updates a commit has where learners are not waited for; None where a commit is a cohort's."""
-    protocol = slots(config)["protocol"].build()
-    return int(getattr(protocol, "updates", 1)) if getattr(protocol, "streams", False) else None
+def _enough_in_a_round(config: Config, rule: Rule, name: str, protocol: Protocol) -> Iterator[tuple[Key, str]]:
+    """Where a commit is a cohort's: whether a cohort can be too small, or too few of it suffice."""
+    begins, suffices, needed = config.learners.min, int(getattr(protocol, "min_updates", 1)), _needed(rule)
+    said = f"{name} with these options needs {needed} updates in a round, and"
+    if rule.updates_min > begins:
+        yield ("learners", "min"), f"{said} the first begins with learners.min = {begins}: write learners.min = {needed}"
+    if (cohort := max(_selected(config), suffices)) < needed:
+        asked = f"selection.policy = {config.selection.policy!r} takes {cohort} of {config.learners.count} learners"
+        yield ("selection", "policy"), f"{said} {asked}: have it take {needed} or more"
+    elif getattr(protocol, "round_timeout_s", None) is not None and suffices < rule.updates_min:
+        remedy = f"write min_updates = {needed}"
+        yield ("protocol", "options", "min_updates"), f"{said} min_updates = {suffices} suffices when it times out: {remedy}"
+
+
+def _needed(rule: Rule) -> int:
+    return max(rule.updates_min, COMPARED_MIN if rule.keeps_updates else 1)
+
+
+def _selected(config: Config) -> int:
+    """How many learners the selection policy picks of all; where it picks nobody because of what they will declare, all."""
+    candidates = [Candidate(f"learner-{index}", num_examples=1) for index in range(config.learners.count)]
+    selected = slots(config)["selection"].build().select(candidates, 1, np.random.default_rng(config.seed))
+    return len(selected) or len(candidates)
+
+
+def _alone(config: Config, rule: Rule, protocol: Protocol) -> Iterator[tuple[Key, str]]:
+    """Whether a version would be one learner's weights, and nothing of anybody else's."""
+    if config.learners.count == 1:
+        return
+    replaced = "each version would be the last learner's weights alone"
+    single = getattr(protocol, "streams", False) and _updates_per_commit(protocol) == 1
+    if single and isinstance(rule, FedAvg | FedStride):
+        said = f"{config.aggregation.rule} is the mean of one commit's updates, and {config.protocol.name} commits each by itself"
+        yield ("aggregation", "rule"), f"{said}: {replaced}; use fedasync or fedrec, or the protocol buffered with more updates"
+    if isinstance(rule, FedAsync) and rule.alpha == 1 and config.aggregation.discount == "constant":
+        said = "fedasync with alpha = 1 keeps nothing of the model that it mixes into"
+        yield ("aggregation", "options", "alpha"), f"{said}: {replaced}; give an alpha below 1, or a discount"
+
+
+def _updates_per_commit(protocol: Protocol) -> int:
+    """How many updates a commit has where learners are not waited for."""
+    return int(getattr(protocol, "updates", 1))

@@ -18,9 +18,17 @@ from fedactors.config import Config
 from fedactors.errors import ConfigError
 
 
-def read(protocol: Any = "synchronous", learners: int = 10, **aggregation: Any) -> Config:
-    table = protocol if isinstance(protocol, dict) else {"name": protocol}
-    return configuration.from_mapping({"learners": {"count": learners}, "protocol": table, "aggregation": aggregation})
+def read(
+    protocol: Any = "synchronous", learners: int = 10, least: int | None = None, selection: Any = None, **aggregation: Any
+) -> Config:
+    return configuration.from_mapping(
+        {
+            "learners": {"count": learners, "min": learners if least is None else least},
+            "protocol": protocol if isinstance(protocol, dict) else {"name": protocol},
+            "selection": selection or {},
+            "aggregation": aggregation,
+        }
+    )
 
 
 def test_the_words_compose_to_a_rule() -> None:
@@ -38,7 +46,16 @@ def test_the_words_compose_to_a_discount() -> None:
     assert configuration.build_discount(read(discount="hinge", discount_options={"a": 2, "b": 3})) == Hinge(2.0, 3.0)
 
 
-BUFFERED = {"name": "buffered", "options": {"updates": 4}}
+def buffered(updates: int) -> dict[str, Any]:
+    return {"name": "buffered", "options": {"updates": updates}}
+
+
+def synchronous(**options: Any) -> dict[str, Any]:
+    return {"name": "synchronous", "options": options}
+
+
+BUFFERED = buffered(4)
+UNIFORM = {"policy": "uniform", "options": {"count": 4}}
 
 UNSOUND: list[tuple[dict[str, Any], str]] = [
     ({"rule": "median", "combine": "krum"}, "median combines by itself; combine is for the server optimisers fedavgm,"),
@@ -65,6 +82,43 @@ UNSOUND: list[tuple[dict[str, Any], str]] = [
         "median compares the updates of one commit, at least 3, and asynchronous commits",
     ),
     ({"rule": "krum", "protocol": BUFFERED}, "krum compares the updates of one commit, at least 5, and buffered commits every 4"),
+    (
+        {"rule": "median", "protocol": buffered(2)},
+        "median compares the updates of one commit, at least 3, and buffered commits every 2: use",
+    ),
+    ({"rule": "median", "learners": 2}, "median with these options needs 3 updates in a round, and learners.count = 2"),
+    ({"rule": "geometric_median", "learners": 1}, "geometric_median with these options needs 3 updates in a round"),
+    ({"rule": "bulyan", "learners": 6}, "bulyan with these options needs 7 updates in a round, and learners.count = 6"),
+    (
+        {"rule": "krum", "least": 4},
+        "krum with these options needs 5 updates in a round, and the first begins with learners.min = 4: write learners.min = 5",
+    ),
+    (
+        {"rule": "krum", "selection": UNIFORM},
+        "needs 5 updates in a round, and selection.policy = 'uniform' takes 4 of 10 learners: have it take 5 or more",
+    ),
+    ({"rule": "fedadam", "combine": "krum", "selection": {"policy": "round_robin"}}, "'round_robin' takes 1 of 10 learners"),
+    (
+        {"rule": "krum", "protocol": synchronous(round_timeout_s=60, min_updates=4)},
+        "needs 5 updates in a round, and min_updates = 4 suffices when it times out: write min_updates = 5",
+    ),
+    (
+        {"rule": "krum", "protocol": {"name": "semi_synchronous", "options": {"round_timeout_s": 60}}},
+        "needs 5 updates in a round, and min_updates = 1 suffices when it times out",
+    ),
+    (
+        {"rule": "fedavg", "protocol": "asynchronous"},
+        "fedavg is the mean of one commit's updates, and asynchronous commits each by itself: each version would be the last",
+    ),
+    ({"rule": "fedstride", "protocol": "asynchronous", "clip_norm": 1.0}, "fedstride is the mean of one commit's updates"),
+    (
+        {"rule": "fedavg", "protocol": buffered(1)},
+        "and buffered commits each by itself: each version would be the last learner's",
+    ),
+    (
+        {"protocol": "asynchronous", "options": {"alpha": 1.0}},
+        "fedasync with alpha = 1 keeps nothing of the model that it mixes into: each version would be the last learner's weights",
+    ),
 ]
 
 
@@ -85,8 +139,38 @@ def test_a_pair_that_does_not_go_together_is_refused_with_the_reason(words: dict
         {"rule": "fedyogi", "combine": "geometric_median", "weighting": "batches"},
         {"rule": "median", "protocol": BUFFERED},
         {"rule": "krum", "weighting": "participants"},
+        {"rule": "median", "learners": 3, "least": 1},
+        {"rule": "median", "protocol": buffered(3)},
+        {"rule": "krum", "least": 5, "protocol": synchronous(round_timeout_s=60, min_updates=5)},
+        {"rule": "krum", "selection": UNIFORM, "protocol": synchronous(min_updates=5)},
+        {"rule": "krum", "selection": {"policy": "by_tag", "options": {"tags": ["gpu"]}}},
+        {"rule": "fedavg", "selection": {"policy": "round_robin"}},
+        {"rule": "fedavg", "protocol": "asynchronous", "learners": 1},
+        {"rule": "fedavg", "protocol": buffered(2)},
+        {"rule": "fedavgm", "protocol": "asynchronous", "options": {"server_learning_rate": 0.2}},
+        {"rule": "fednova", "protocol": "asynchronous"},
+        {"protocol": "asynchronous", "options": {"alpha": 1.0}, "discount": "polynomial"},
     ],
     ids=str,
 )
 def test_a_pair_that_goes_together_is_taken(words: dict[str, Any]) -> None:
     read(**words)
+
+
+@pytest.mark.parametrize(
+    ("words", "weighting"),
+    [
+        ({}, "examples"),
+        ({"rule": "fedbuff"}, "participants"),
+        ({"protocol": BUFFERED}, "participants"),
+        ({"rule": "fedadam", "combine": "fedbuff"}, "participants"),
+        ({"rule": "fedadam"}, "examples"),
+        ({"protocol": BUFFERED, "rule": "fedrec"}, "examples"),
+        ({"protocol": BUFFERED, "weighting": "examples"}, "examples"),
+    ],
+    ids=str,
+)
+def test_fedbuff_takes_the_plain_mean_of_its_paper_unless_another_weighting_is_named(
+    words: dict[str, Any], weighting: str
+) -> None:
+    assert read(**words).aggregation.weighting == weighting
