@@ -19,9 +19,9 @@ class FedBuff(Rule):
     """A step along the mean discounted difference of the round's updates, whichever version each started from.
 
     x <- x + eta sum_i n_i discount(s_i) (w_i - b_i) / sum_i n_i, with w_i the `buffer`, b_i the `base`, n_i discount(s_i) the
-    `factor` and discount(s_i) the `discount` of contribution i. With the weighting `participants`, which goes with this rule where
-    a configuration names none, every n_i is 1, and this is the paper's mean(discount(s_i) delta_i). A discount makes the step
-    shorter, which no other share makes up for.
+    `factor` and discount(s_i) the `discount` of contribution i. With the weighting `participants`, which a configuration of this
+    rule has unless it names another, every n_i is 1, and this is the paper's mean(discount(s_i) delta_i). A discount makes the
+    step shorter, which no other share makes up for.
 
     An integer tensor is x plus the step, rounded once, half to even. Updates are folded as they come, in O(1) models, plus the
     versions that open updates started from.
