@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fedactors import config as configuration
 from tests.e2e.support import environment
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +57,7 @@ def test_every_link_to_a_file_leads_somewhere(document):
 
 def test_the_readme_s_learner_configuration_and_program_run(tmp_path):
     python = [text for language, text in blocks(ROOT / "README.md") if language == "python"]
-    (toml,) = [text for language, text in blocks(ROOT / "README.md") if language == "toml"]
+    toml, *_ = [text for language, text in blocks(ROOT / "README.md") if language == "toml"]
     learner, program = python
     (tmp_path / "line.py").write_text(learner)
     (tmp_path / "federation.toml").write_text(toml)
@@ -64,6 +66,14 @@ def test_the_readme_s_learner_configuration_and_program_run(tmp_path):
     said = run(sys.executable, "-m", "fedactors", "up", "federation.toml", "--run-dir", "run", cwd=tmp_path)
     assert "mse" in said
     assert "round 5 is committed, the last of 5" in run(sys.executable, "program.py", cwd=tmp_path)
+
+
+def test_every_configuration_in_the_documentation_is_one():
+    """Some stand for whole files, others for a few tables of one."""
+    found = [text for document in documents() for language, text in blocks(document) if language == "toml"]
+    assert len(found) > 1
+    for text in found:
+        configuration.from_mapping(tomllib.loads(text))
 
 
 def test_the_readme_s_terminals_run_a_federation_together(tmp_path):

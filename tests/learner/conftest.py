@@ -45,7 +45,7 @@ class ScriptedController:
     """Serves any number of models; every list is in the order of events.
 
     `refusals`: goodbyes instead of the next welcomes. `push_faults`: what becomes of the next pushes: "cut" (after the weights
-    have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered.
+    have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered. `welcome_with`: further terms.
     """
 
     def __init__(self):
@@ -53,6 +53,7 @@ class ScriptedController:
         self.hellos, self.fetched, self.updates, self.pushed = [], [], [], []
         self.refusals, self.push_faults, self.knows_tokens = [], [], True
         self.fetches_that_hang = 0
+        self.welcome_with = {}
         self.joined, self.said = asyncio.Queue(), asyncio.Queue()
         self.session = None
 
@@ -71,7 +72,8 @@ class ScriptedController:
             return
         resumed = hello.resume_token in self.tokens and self.knows_tokens
         self.tokens.append(b"token %d" % len(self.tokens))
-        async with await welcome(stream, Welcome(self.tokens[-1], 1.0, 5.0, CHUNK_BYTES, resumed)) as self.session:
+        terms = Welcome(self.tokens[-1], 1.0, 5.0, CHUNK_BYTES, resumed, **self.welcome_with)
+        async with await welcome(stream, terms) as self.session:
             self.joined.put_nowait(self.session)
             with suppress(StreamClosed, RemoteProtocolError):
                 while True:

@@ -97,6 +97,8 @@ welcomes = st.builds(
     chunk_bytes=st.integers(1, 2**32 - 1),
     resumed=st.booleans(),
     federation=texts,
+    local=st.lists(names, max_size=4).map(tuple),
+    shared=st.lists(names, max_size=4).map(tuple),
 )
 from_learner = st.one_of(
     hellos,
@@ -111,6 +113,10 @@ specs = st.lists(st.tuples(texts, texts, st.lists(counts, max_size=4).map(tuple)
 fetch_requests = st.builds(FetchRequest, tokens, counts, tokens, counts)
 openings = st.builds(PushOpening, tokens, texts, tokens, st.none() | specs, counts, train_reports)
 replies = st.just(PushGrant()) | st.builds(PushAnswer, st.booleans(), texts, texts)
+
+
+def welcome_with(**given):
+    return pb.ControllerMessage(welcome=pb.Welcome(heartbeat_s=1, lost_after_s=2, chunk_bytes=1, **given))
 
 
 @settings(deadline=None)
@@ -213,6 +219,8 @@ def test_a_malformed_body_is_refused_with_what_is_wrong(body, complaint):
             pb.ControllerMessage(welcome=pb.Welcome(token=b"x" * 65, heartbeat_s=1, lost_after_s=2, chunk_bytes=1)),
             "token has length 65",
         ),
+        (welcome_with(local=["x"] * 65), "local has length 65; at most 64"),
+        (welcome_with(shared=["x" * 121]), "a pattern of shared has length 121; at most 120"),
     ],
 )
 def test_a_malformed_message_is_refused_with_what_is_wrong(message, complaint):
@@ -231,6 +239,12 @@ def test_a_malformed_message_is_refused_with_what_is_wrong(message, complaint):
 def test_a_hello_has_limits(hello, complaint):
     with pytest.raises(RemoteProtocolError, match=complaint):
         decode_from_learner(pb.LearnerMessage(hello=hello).SerializeToString())
+
+
+def test_a_welcome_with_the_most_and_longest_patterns_fits_into_a_control_message():
+    patterns = tuple("\N{GRINNING FACE}" * 120 for _ in range(64))
+    message = Welcome(b"x" * 16, 1.0, 5.0, 1, federation="f" * 64, local=patterns, shared=patterns)
+    assert decode_from_controller(encode(message)) == message
 
 
 def test_a_metric_that_is_no_number_is_named():
