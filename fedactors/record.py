@@ -54,6 +54,12 @@ class EventKind(enum.StrEnum):
     FINISHED = "finished"
 
 
+def _as_map(record: Any) -> dict[str, Any]:
+    """A slotted dataclass's fields by name, its maps copied: `asdict` of one level, at a tenth of its price."""
+    fields = {name: getattr(record, name) for name in record.__slots__}
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in fields.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One piece of news.
@@ -126,6 +132,10 @@ class Spread:
     greatest: float
 
 
+SPREADS = ("update_s", "ms_per_batch")
+"""The totals that are spreads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """A round's learners taken together, however many they are.
@@ -152,11 +162,16 @@ class Totals:
     update_s: Spread | None = None
     ms_per_batch: Spread | None = None
 
+    def to_map(self) -> dict[str, Any]:
+        """Plain maps and numbers."""
+        spreads = {name: None if (spread := getattr(self, name)) is None else _as_map(spread) for name in SPREADS}
+        return _as_map(self) | spreads
+
     @classmethod
     def from_map(cls, totals: Mapping[str, Any]) -> Totals:
-        """The inverse of `dataclasses.asdict`."""
-        spreads = {name: totals.get(name) for name in ("update_s", "ms_per_batch")}
-        return cls(**{**totals, **{name: None if spread is None else Spread(**spread) for name, spread in spreads.items()}})
+        """The inverse of `to_map`."""
+        spreads = {name: None if (spread := totals.get(name)) is None else Spread(**spread) for name in SPREADS}
+        return cls(**{**totals, **spreads})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +202,9 @@ class RoundRecord:
 
     def to_map(self) -> dict[str, Any]:
         """Plain maps, lists and numbers, for JSON and msgpack."""
-        return asdict(self) | {"cohort": list(self.cohort)}
+        parts = {learner: _as_map(part) for learner, part in self.learners.items()}
+        nested = {"phases": _as_map(self.phases), "learners": parts, "totals": self.totals.to_map()}
+        return _as_map(self) | nested | {"cohort": list(self.cohort)}
 
     @classmethod
     def from_map(cls, record: Mapping[str, Any]) -> RoundRecord:

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from random import Random
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from fedactors import config as configuration
 from fedactors.actors.compute import Compute
-from fedactors.actors.controller import Controller
+from fedactors.actors.controller import EVENTS_PER_ANSWER_MAX, Controller
 from fedactors.actors.life import Life
 from fedactors.actors.messages import EventsFrom, Order
 from fedactors.config import Config
@@ -25,6 +24,7 @@ from fedactors.protocol import Verb
 from fedactors.record import Event, History, Results
 from fedactors.runtime import ActorSystem, Restart
 from fedactors.simulation.clock import run_virtual
+from fedactors.simulation.luck import Luck
 from fedactors.simulation.population import Population, Profiles
 from fedactors.simulation.virtual import Being, VirtualGateway
 from fedactors.simulation.work import Idle, Real, Work
@@ -92,12 +92,16 @@ def simulate(
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
     count, scope = len(profiles.epoch_s), configuration.scope(config)
     layout = Layout.of({"weights": np.zeros(parameters, np.float32)})
+    update = np.zeros(layout.nbytes, np.uint8)
+    update.flags.writeable = False
     beings = []
     for index in range(count):
         profile, learner = profiles.of(index), f"learner-{index}"
         context = LearnerContext(learner, index, count, config.seed, config.learners.options)
-        work: Work = Idle(layout, profile) if entry is None else Real(Trainee(build_learner(entry, context), scope), profile)
-        beings.append(Being(learner, profile, work, Random(f"{config.seed}:{index}")))  # noqa: S311  # who fails when, no secret
+        work: Work = (
+            Idle(layout, update, profile) if entry is None else Real(Trainee(build_learner(entry, context), scope), profile)
+        )
+        beings.append(Being(learner, profile, work, Luck(config.seed, index)))
     return beings
 
 
@@ -108,8 +112,8 @@ async def _run(config: Config, beings: Callable[[], list[Being]], observers: Seq
         life = Life(configuration.stop_conditions(config))
         controller = system.spawn(partial(Controller, plan, life), name="controller", restart=Restart.TRANSIENT)
         await controller.ask(Order(Verb.START))
-        history, number = History(), 0
-        while news := await controller.ask(EventsFrom(number)):
+        history, number = History(), life.forgotten
+        while news := await controller.ask(EventsFrom(number, at_least=EVENTS_PER_ANSWER_MAX)):
             number += len(news)
             for event in news:
                 history.take(event)

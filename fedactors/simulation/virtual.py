@@ -6,11 +6,11 @@ vanishes departs and joins again. There is no wire and no heartbeat: what is sim
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from random import Random
-from typing import cast
+from typing import Any, cast
 
 from typing_extensions import override
 
@@ -22,7 +22,6 @@ from fedactors.actors.messages import (
     CancelTask,
     Dismiss,
     DismissAll,
-    Dispatched,
     EvaluationHere,
     FindProxy,
     GetModel,
@@ -37,13 +36,15 @@ from fedactors.actors.messages import (
     Verdict,
 )
 from fedactors.errors import Rejected
-from fedactors.model import GlobalModel, Layout, LearnerId
+from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
 from fedactors.protocol import Task
 from fedactors.runtime import Actor, ActorRef, Restart, handle
 from fedactors.selection.base import Candidate
+from fedactors.simulation.agenda import Agenda
+from fedactors.simulation.luck import Luck
 from fedactors.simulation.population import Profile
-from fedactors.simulation.work import Work
-from fedactors.task import EvaluateParams, TaskId, TrainParams
+from fedactors.simulation.work import Real, Work
+from fedactors.task import EvaluateParams, TaskId, TrainParams, TrainReport
 from fedactors.transport import Address
 
 EVALUATION_SHARE = 0.2
@@ -52,20 +53,22 @@ EVALUATION_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """A task's time has passed: the virtual learner tells itself.
+    """A task's time has passed: the agenda tells the virtual learner.
 
     Attributes:
         task: the task.
-        model: the version that it refers to.
+        model: the version that it refers to, where the learner looks at it.
+        vanishes: in place of an answer.
     """
 
     task: Task
-    model: GlobalModel | None
+    model: GlobalModel | None = None
+    vanishes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """The learner that vanished is here again: it tells itself."""
+    """The learner that vanished is here again: the agenda tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +79,27 @@ class Being:
         learner: its identity.
         profile: its times.
         work: what it computes.
-        rng: when it fails; its own, so that others change nothing.
+        luck: when it fails; its own, so that others change nothing.
     """
 
     learner: LearnerId
     profile: Profile
     work: Work
-    rng: Random
+    luck: Luck
 
 
 class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked | Back]):
-    """Stands where a learner's proxy stands, and for the learner itself."""
+    """Stands where a learner's proxy stands, and for the learner itself.
 
-    def __init__(self, being: Being, to: Neighbours) -> None:
+    One that only takes its time asks nobody for anything: its handlers are plain functions.
+    """
+
+    __slots__ = ("_agenda", "_being", "_busy_until_s", "_here", "_open", "_to")
+
+    def __init__(self, being: Being, to: Neighbours, agenda: Agenda) -> None:
         self._being = being
         self._to = to
+        self._agenda = agenda
         self._open: set[TaskId] = set()
         self._here = False
         self._busy_until_s = 0.0
@@ -107,21 +116,27 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
         self._to.controller.tell(LearnerJoined(candidate, 0, proxy))
 
     @handle
-    async def assign(self, message: AssignTask) -> None:
+    def assign(self, message: AssignTask) -> Coroutine[Any, Any, None] | None:
         """Begin a task, or vanish while at it."""
-        task, profile = message.task, self._being.profile
         if not self._here:
-            return
-        model: GlobalModel | None = None
-        if task.params is not None:
-            model = await self._to.store.ask(GetModel(task.version))
+            return None
+        if message.task.params is not None and isinstance(self._being.work, Real):
+            return self._fetch(message.task)
+        self._begin(message.task, None)
+        return None
+
+    async def _fetch(self, task: Task) -> None:
+        model = await self._to.store.ask(GetModel(task.version))
+        self._begin(task, model)
+
+    def _begin(self, task: Task, model: GlobalModel | None) -> None:
+        being = self._being
         self._open.add(task.id)
-        self._to.scheduler.tell(Dispatched(task.id, self._being.learner))
-        seconds = self._book(self._working_s(task))
-        if isinstance(task.params, TrainParams) and self._being.rng.random() < profile.failure_rate:
-            self.after(seconds * self._being.rng.random(), Worked(task, None), key=task.id)
-        else:
-            self.after(seconds, Worked(task, model), key=task.id)
+        vanishes, share = False, 1.0
+        if isinstance(task.params, TrainParams) and being.profile.failure_rate:
+            vanishes, share = being.luck.uniform() < being.profile.failure_rate, being.luck.uniform()
+        seconds = self._book(self._working_s(task)) * (share if vanishes else 1.0)
+        self._agenda.enter(self.clock.now() + seconds, self.ref, Worked(task, model, vanishes))
 
     def _book(self, working_s: float) -> float:
         """Seconds from now until the answer is back: tasks are worked off one at a time, as in earnest."""
@@ -140,36 +155,62 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
                 return 0.0
 
     @handle
-    async def worked(self, message: Worked) -> None:
-        """The time has passed: answer."""
-        task, being = message.task, self._being
+    def worked(self, message: Worked) -> Coroutine[Any, Any, None] | None:
+        """The time has passed: answer, unless the answer is not wanted any more."""
+        task = message.task
         if task.id not in self._open:
-            return
+            return None
         self._open.discard(task.id)
         match task.params:
-            case TrainParams() if message.model is None:
+            case TrainParams() if message.vanishes:
                 self._vanish()
             case TrainParams() as params:
-                assert message.model is not None, "a learner that did not fail has a model"
-                buffer = await self._to.aggregator.ask(BorrowBuffer(message.model.buffer.nbytes))
-                report = being.work.train(message.model, params, buffer)
-                self._to.aggregator.tell(Offer(task.id, being.learner, report, buffer))
-                self._to.scheduler.tell(UpdateHere(task.id, being.learner, report, buffer.nbytes, buffer.nbytes))
+                return self._train(task, params, message.model)
             case EvaluateParams() as params:
-                assert message.model is not None, "an evaluation has a model"
-                self._to.scheduler.tell(EvaluationHere(task.id, being.learner, being.work.evaluate(message.model, params)))
+                self._evaluate(task, params, message.model)
             case None:
-                weights = being.work.initialise()
-                layout = Layout.of(weights)
-                buffer = await self._to.aggregator.ask(BorrowBuffer(layout.nbytes))
-                await self._to.aggregator.ask(Initialise(being.learner, layout, layout.pack(weights, buffer)))
+                return self._initialise()
+        return None
+
+    def _train(self, task: Task, params: TrainParams, model: GlobalModel | None) -> Coroutine[Any, Any, None] | None:
+        work = self._being.work
+        if isinstance(work, Real):
+            assert model is not None, "a learner that trains has fetched what to train from"
+            return self._really_train(work, task, params, model)
+        self._hand_in(task, work.train(params), work.update, borrowed=False)
+        return None
+
+    async def _really_train(self, work: Real, task: Task, params: TrainParams, model: GlobalModel) -> None:
+        buffer = await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes))
+        self._hand_in(task, work.train(model, params, buffer), buffer, borrowed=True)
+
+    def _hand_in(self, task: Task, report: TrainReport, buffer: Buffer, *, borrowed: bool) -> None:
+        learner, to = self._being.learner, self._to
+        to.aggregator.tell(Offer(task.id, learner, report, buffer, borrowed))
+        to.scheduler.tell(UpdateHere(task.id, learner, report, buffer.nbytes, buffer.nbytes))
+
+    def _evaluate(self, task: Task, params: EvaluateParams, model: GlobalModel | None) -> None:
+        work = self._being.work
+        if isinstance(work, Real):
+            assert model is not None, "a learner that evaluates has fetched what to evaluate"
+            report = work.evaluate(model, params)
+        else:
+            report = work.evaluate()
+        self._to.scheduler.tell(EvaluationHere(task.id, self._being.learner, report))
+
+    async def _initialise(self) -> None:
+        being, aggregator = self._being, self._to.aggregator
+        weights = being.work.initialise()
+        layout = Layout.of(weights)
+        buffer = await aggregator.ask(BorrowBuffer(layout.nbytes))
+        await aggregator.ask(Initialise(being.learner, layout, layout.pack(weights, buffer)))
 
     def _vanish(self) -> None:
         self._here = False
         self._open.clear()
-        proxy = cast("ActorRef[ToLearnerProxy]", self.ref)
-        self._to.controller.tell(LearnerDeparted(self._being.learner, "lost", "it vanished while it trained", proxy))
-        self.after(self._being.rng.expovariate(1 / self._being.profile.away_s), Back())
+        being, proxy = self._being, cast("ActorRef[ToLearnerProxy]", self.ref)
+        self._to.controller.tell(LearnerDeparted(being.learner, "lost", "it vanished while it trained", proxy))
+        self._agenda.enter(self.clock.now() + being.luck.exponential(being.profile.away_s), self.ref, Back())
 
     @handle
     def back(self, _: Back) -> None:
@@ -180,7 +221,6 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
     def cancel_task(self, message: CancelTask) -> None:
         """The answer is not wanted any more."""
         self._open.discard(message.task)
-        self.cancel(message.task)
 
     @handle
     def verdict(self, _: Verdict) -> None:
@@ -199,13 +239,21 @@ class VirtualGateway(Actor[ToGateway]):
         self._to = to
         self._beings = beings
         self._learners: list[ActorRef[object]] = []
+        self._agenda: Agenda | None = None
 
     @override
     def started(self) -> None:
+        self._agenda = Agenda(asyncio.get_running_loop())
         self._to.controller.tell(Listening((Address("memory", "simulation"),)))
         for being in self._beings():
-            learner = self.spawn(partial(VirtualLearner, being, self._to), name=being.learner, restart=Restart.TEMPORARY)
+            factory = partial(VirtualLearner, being, self._to, self._agenda)
+            learner = self.spawn(factory, name=being.learner, restart=Restart.TEMPORARY)
             self._learners.append(cast("ActorRef[object]", learner))  # it is only told Dismiss
+
+    @override
+    def stopped(self, reason: BaseException | None) -> None:
+        if self._agenda is not None:
+            self._agenda.close()
 
     @handle
     def dismiss_all(self, _: DismissAll) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
-import numpy as np
-from typing_extensions import override
+from dataclasses import replace
+from typing import TypeAlias
 
 from fedactors.learner.trainee import Trainee
 from fedactors.model import Buffer, GlobalModel, Layout, Weights
@@ -13,65 +11,68 @@ from fedactors.simulation.population import Profile
 from fedactors.task import EvaluateParams, EvaluationReport, TrainParams, TrainReport
 
 
-class Work(ABC):
-    """The arithmetic of one virtual learner; it takes no virtual time, its `Profile` says how much passes."""
+class Idle:
+    """Gives back what it got: for questions of time and size alone.
 
-    @abstractmethod
-    def initialise(self) -> Weights:
-        """The weights to start from."""
+    Every version is zeros then, for it begins with zeros and nobody changes them; so all learners' updates are one and the same
+    buffer, and a learner needs no version to make its own. They are folded like any others.
 
-    @abstractmethod
-    def train(self, model: GlobalModel, params: TrainParams, out: Buffer) -> TrainReport:
-        """Fill `out` with the new weights."""
+    Args:
+        update: float32 zeros, uint8[layout.nbytes], read-only; shared by all.
+    """
 
-    @abstractmethod
-    def evaluate(self, model: GlobalModel, params: EvaluateParams) -> EvaluationReport:
-        """Metrics of this version."""
+    __slots__ = ("_layout", "_profile", "_report", "_trained", "update")
 
-
-class Idle(Work):
-    """Gives back what it got: for questions of time and size alone."""
-
-    def __init__(self, layout: Layout, profile: Profile) -> None:
+    def __init__(self, layout: Layout, update: Buffer, profile: Profile) -> None:
+        self.update = update
         self._layout = layout
         self._profile = profile
+        self._trained: tuple[float, int | None] | None = None  # what the report is of
+        self._report = TrainReport(profile.examples)
 
-    @override
     def initialise(self) -> Weights:
-        return self._layout.views(np.zeros(self._layout.nbytes, np.uint8))
+        """The weights to start from."""
+        return self._layout.views(self.update)
 
-    @override
-    def train(self, model: GlobalModel, params: TrainParams, out: Buffer) -> TrainReport:
-        np.copyto(out, model.buffer)
-        profile = self._profile
-        batches = params.steps or max(1, round(params.epochs * profile.epoch_s / profile.batch_s))
-        return TrainReport(profile.examples, batches, params.epochs, 1e3 * profile.batch_s, 1e3 * profile.epoch_s)
+    def train(self, params: TrainParams) -> TrainReport:
+        """What it says of a training: always the same, as long as it is asked for the same."""
+        if self._trained != (params.epochs, params.steps):
+            self._trained = (params.epochs, params.steps)
+            self._report = _timed(TrainReport(self._profile.examples, epochs=params.epochs), params, self._profile)
+        return self._report
 
-    @override
-    def evaluate(self, model: GlobalModel, params: EvaluateParams) -> EvaluationReport:
+    def evaluate(self) -> EvaluationReport:
+        """What it says of an evaluation."""
         return EvaluationReport(self._profile.examples)
 
 
-class Real(Work):
+class Real:
     """The user's learner, called where it stands; only its times are virtual."""
 
     def __init__(self, trainee: Trainee, profile: Profile) -> None:
         self._trainee = trainee
         self._profile = profile
 
-    @override
     def initialise(self) -> Weights:
+        """The weights to start from."""
         return self._trainee.initialise()
 
-    @override
     def train(self, model: GlobalModel, params: TrainParams, out: Buffer) -> TrainReport:
+        """Fill `out` with the new weights."""
         trained = self._trainee.train(model, params, clock=lambda: 0.0)
         model.layout.pack(trained.weights, out)
-        report, profile = trained.report, self._profile
-        batches = report.num_batches or params.steps or max(1, round(params.epochs * profile.epoch_s / profile.batch_s))
-        timings = (1e3 * profile.batch_s, 1e3 * profile.epoch_s)
-        return TrainReport(report.num_examples, batches, report.epochs, *timings, report.metrics)
+        return _timed(trained.report, params, self._profile)
 
-    @override
     def evaluate(self, model: GlobalModel, params: EvaluateParams) -> EvaluationReport:
+        """Metrics of this version."""
         return self._trainee.evaluate(model, params)
+
+
+Work: TypeAlias = Idle | Real
+"""The arithmetic of one virtual learner; it takes no virtual time, its `Profile` says how much passes."""
+
+
+def _timed(report: TrainReport, params: TrainParams, profile: Profile) -> TrainReport:
+    """With the virtual times in place of those that it took."""
+    batches = report.num_batches or params.steps or max(1, round(params.epochs * profile.epoch_s / profile.batch_s))
+    return replace(report, num_batches=batches, ms_per_batch=1e3 * profile.batch_s, ms_per_epoch=1e3 * profile.epoch_s)
