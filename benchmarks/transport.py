@@ -20,6 +20,7 @@ from fedactors.errors import StreamClosed
 from fedactors.model import Layout
 from fedactors.protocol import (
     FETCH,
+    BlobReceiver,
     BufferPool,
     PushAnswer,
     answer_push,
@@ -141,7 +142,7 @@ async def serve() -> None:
     async def pushed(stream: Stream) -> None:
         opening = await read_opening(stream)
         out = pool.take(LAYOUT.nbytes)
-        await receive_blob(stream, opening, LAYOUT, out)
+        await receive_blob(stream, opening, BlobReceiver(LAYOUT, MODEL_BYTES, out))
         await answer_push(stream, PushAnswer(True))
         pool.give(out)
 

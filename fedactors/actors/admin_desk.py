@@ -16,10 +16,12 @@ from fedactors.protocol import (
     SHIP,
     WATCH,
     BlobHeader,
+    BlobReceiver,
     PushAnswer,
     PushOpening,
     answer_push,
     receive_blob,
+    refuse_fetch,
     send_blob,
 )
 from fedactors.protocol.admin import answer_order, answer_status, read_download, read_order, read_watch, send_news
@@ -78,9 +80,9 @@ class AdminDesk:
             await answer_push(stream, PushAnswer(True))
 
     async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> None:
-        buffer = await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes))
+        buffer = (await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes))).buffer
         try:
-            await receive_blob(stream, opening, layout, buffer)
+            await receive_blob(stream, opening, BlobReceiver(layout, layout.nbytes, buffer))
         except BaseException:
             self._actors.aggregator.tell(ReturnBuffer(buffer))
             raise
@@ -88,4 +90,9 @@ class AdminDesk:
 
     async def _download(self, stream: Stream) -> None:
         version = await read_download(stream)
-        await send_blob(stream, await self._actors.store.ask(GetBlob(version)), layout_known=False)
+        try:
+            blob = await self._actors.store.ask(GetBlob(version))
+        except Rejected as refusal:
+            await refuse_fetch(stream, str(refusal))
+        else:
+            await send_blob(stream, blob, layout_known=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +23,16 @@ from fedactors.actors.messages import (
     Initialised,
     NotCombined,
     Offer,
+    ParkBuffer,
     PutModel,
     ReturnBuffer,
     ToAggregator,
     ToController,
     ToModelStore,
+    UploadGivenUp,
+    UploadsOverdue,
 )
+from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
 from fedactors.log import get_logger
@@ -41,6 +44,9 @@ from fedactors.task import TaskId
 
 log = get_logger("fedactors.aggregator")
 
+PARKED_S = 30.0
+"""How long a cut upload is kept for another attempt."""
+
 
 @dataclass(frozen=True, slots=True)
 class AggregationPlan:
@@ -51,7 +57,8 @@ class AggregationPlan:
         scope: which tensors travel; an initial model with others is refused.
         weighting: an update's share, from its report.
         discount: what an update's share is multiplied by, from its staleness.
-        uploads_max: models that are received at the same time, >= 1: what bounds the memory of a round.
+        uploads_max: models that are received at the same time, >= 1, and as many again from slow learners: what bounds the
+            memory of a round.
         buffers_kept: idle receive buffers that stay warm for the next upload.
     """
 
@@ -77,9 +84,8 @@ class Aggregator(Actor[ToAggregator]):
         self._fold: Fold | None = None
         self._offers: dict[TaskId, Offer] = {}
         self._pool = BufferPool(plan.buffers_kept)
+        self._slots = UploadSlots(plan.uploads_max, self._pool)
         self._held: list[Buffer] = []
-        self._lent = 0
-        self._waiting: deque[tuple[int, Deferred[Buffer]]] = deque()
         self._bases: dict[Version, Buffer] = {}
 
     @override
@@ -92,37 +98,57 @@ class Aggregator(Actor[ToAggregator]):
     # ------------------------------------------------------------------------------------------------------------- buffers
 
     @handle
-    def borrow(self, message: BorrowBuffer) -> Buffer | Deferred[Buffer]:
-        """Lend a buffer now, or as soon as another upload is over."""
-        if self._lent < self._plan.uploads_max:
-            return self._lend(message.nbytes)
-        deferred: Deferred[Buffer] = self.reply_later()
-        self._waiting.append((message.nbytes, deferred))
+    def borrow(self, message: BorrowBuffer) -> Deferred[Loan]:
+        """Lend a buffer now, or as soon as there is a place."""
+        deferred: Deferred[Loan] = self.reply_later()
+        self._slots.wish(Wish(message.learner, message.nbytes, message.upload, deferred))
+        self._lend_on()
         return deferred
 
     @handle
     def take_back(self, message: ReturnBuffer) -> None:
         """An upload came to nothing."""
-        self._pool.give(message.buffer)
-        self._upload_over()
+        if self._upload_over(message.buffer):
+            self._pool.give(message.buffer)
 
-    def _lend(self, nbytes: int) -> Buffer:
-        self._lent += 1
-        return self._pool.take(nbytes)
+    @handle
+    def park(self, message: ParkBuffer) -> None:
+        """An upload was cut."""
+        if self._slots.park(message.upload, message.loan, self.clock.now()):
+            self.after(PARKED_S, UploadGivenUp(message.upload), key=message.upload)
+            self._lend_on()
 
-    def _upload_over(self) -> None:
-        self._lent -= 1
-        while self._waiting and self._lent < self._plan.uploads_max:
-            nbytes, deferred = self._waiting.popleft()
-            if not deferred.done():
-                deferred.resolve(self._lend(nbytes))
+    @handle
+    def give_up(self, message: UploadGivenUp) -> None:
+        """It was not begun again; or it was, and is under way or over: then nothing of it is parked."""
+        self._slots.drop(message.upload)
+
+    @handle
+    def overdue(self, _: UploadsOverdue) -> None:
+        """Who takes long makes room for who waits."""
+        self._lend_on()
+
+    def _upload_over(self, buffer: Buffer) -> bool:
+        """Whether the buffer was lent here, and not by an instance that failed."""
+        was_lent = self._slots.over(buffer, self.clock.now())
+        self._lend_on()
+        return was_lent
+
+    def _lend_on(self) -> None:
+        now_s = self.clock.now()
+        self._slots.make_room(now_s)
+        while (granted := self._slots.next(now_s)) is not None:
+            wish, loan = granted
+            wish.reply.resolve(loan)
+        if (overdue_s := self._slots.overdue_s()) is not None:
+            self.after(max(overdue_s - now_s, 0.0), UploadsOverdue(), key="overdue")
 
     # ------------------------------------------------------------------------------------------------------------- versions
 
     @handle
     async def initialise(self, message: Initialise) -> None:
         """Make version 0."""
-        self._upload_over()
+        self._upload_over(message.buffer)
         if self._model is not None:
             raise Rejected(f"the federation has a model already, version {self._model.version}")
         self._check(message.layout)
@@ -162,7 +188,7 @@ class Aggregator(Actor[ToAggregator]):
         """Hold an update until the scheduler has decided."""
         self._offers[message.task] = message
         if message.borrowed:
-            self._upload_over()
+            self._upload_over(message.buffer)
 
     @handle
     def fold(self, message: FoldUpdate) -> Coroutine[Any, Any, None] | None:
@@ -207,6 +233,7 @@ class Aggregator(Actor[ToAggregator]):
     @handle
     def forget(self, message: ForgetLearner) -> None:
         """A learner has left: what a rule keeps of it from round to round counts no more."""
+        self._slots.forget(message.learner)
         if self._fold is not None:
             self._fold.forget(message.learner)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 
 from fedactors.actors.compute import Compute
+from fedactors.actors.intake import Intake, OpenTask
 from fedactors.actors.messages import (
     AssignTask,
     Attach,
-    BorrowBuffer,
     CancelTask,
     Dismiss,
     Dispatched,
@@ -43,6 +43,7 @@ from fedactors.errors import ActorError, ModelError, ProtocolError, Rejected, St
 from fedactors.log import get_logger
 from fedactors.model import Buffer, Layout
 from fedactors.protocol import (
+    BlobReceiver,
     Cancel,
     Evaluated,
     Goodbye,
@@ -53,8 +54,9 @@ from fedactors.protocol import (
     Session,
     Task,
     TaskFailure,
+    answer_amid_chunks,
     answer_push,
-    receive_blob,
+    refuse_fetch,
     send_blob,
 )
 from fedactors.runtime import Actor, ActorRef, Deferred, Outcome, handle
@@ -95,23 +97,6 @@ class UploadPolicy:
     refuse_not_finite: bool = True
 
 
-@dataclass(slots=True)
-class OpenTask:
-    """A task that the learner has not answered.
-
-    Attributes:
-        task: as it is sent.
-        layout: the global model's; None while there is none.
-        verdict: what the scheduler decided of the update, once it has.
-        delivered: an update is with the scheduler; a second copy of it, from a push that was tried again, is dropped.
-    """
-
-    task: Task
-    layout: Layout | None
-    delivered: bool = False
-    verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
 class LearnerProxy(Actor[ToLearnerProxy]):
     """One learner, for as long as it takes part; a connection lost for less than the grace period is no departure."""
 
@@ -120,12 +105,12 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         self._hello = hello
         self._to = neighbours
         self._policy = policy
-        self._compute = compute
+        self._intake = Intake(hello.learner, neighbours.aggregator, compute, policy.refuse_not_finite)
         self._lost_after_s = lost_after_s
         self._session: Session | None = None
         self._over: Deferred[None] | None = None
         self._open: dict[TaskId, OpenTask] = {}
-        self._bytes_up = self._bytes_down = 0
+        self._bytes_down = 0
         self._departed = False
 
     # ----------------------------------------------------------------------------------------------------------------- session
@@ -270,20 +255,20 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     @handle
     def serve_fetch(self, message: ServeFetch) -> Deferred[None]:
         """Send a version; other messages go on meanwhile."""
-        return self._transfer(self._fetch(message))
+        return self._transfer(partial(self._fetch, message))
 
     @handle
     def take_push(self, message: TakePush) -> Deferred[None]:
         """Receive weights; other messages go on meanwhile."""
-        return self._transfer(self._push(message.stream, message.opening))
+        return self._transfer(partial(self._push, message.stream, message.opening))
 
-    def _transfer(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+    def _transfer(self, work: Callable[[], Awaitable[None]]) -> Deferred[None]:
         """Run a transfer as a task of this actor. Whatever ends it early ends the stream, and is no failure of the actor."""
         deferred: Deferred[None] = self.reply_later()
 
         async def transfer() -> None:
             try:
-                await work
+                await work()  # called here: this task may be cancelled before it begins
             except (TransportError, ProtocolError, ActorError) as error:
                 deferred.reject(error)
             else:
@@ -293,7 +278,11 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         return deferred
 
     async def _fetch(self, message: ServeFetch) -> None:
-        blob = await self._to.store.ask(GetBlob(message.request.version))
+        try:
+            blob = await self._to.store.ask(GetBlob(message.request.version))
+        except Rejected as refusal:
+            await refuse_fetch(message.stream, str(refusal))
+            return
         layout_known = message.request.layout_digest == blob.layout.digest
         self._bytes_down += await send_blob(message.stream, blob, layout_known=layout_known, offset=message.request.offset)
         for open_task in list(self._open.values()):
@@ -302,15 +291,24 @@ class LearnerProxy(Actor[ToLearnerProxy]):
 
     async def _push(self, stream: Stream, opening: PushOpening) -> None:
         """Receive weights, hand them on, and answer when it is decided what becomes of them."""
+        unwanted: BlobReceiver | None = None
         try:
             open_task, layout = self._expected(opening)
             if not open_task.delivered:
-                await self._deliver(open_task, opening, layout, await self._receive(stream, opening, layout))
+                buffer = await self._intake.take(open_task, stream, opening, layout)
+                if buffer is None:
+                    unwanted = open_task.receiver
+                else:
+                    await self._deliver(open_task, opening, layout, buffer)
             verdict = await asyncio.shield(open_task.verdict)
         except UpdateRefused as refusal:
             self._refuse_push(opening, refusal)
             verdict = Verdict(opening.task, Refusal(refusal.reason), str(refusal))
-        await answer_push(stream, PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why))
+        answer = PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why)
+        if unwanted is None:
+            await answer_push(stream, answer)
+        else:
+            await answer_amid_chunks(stream, answer, unwanted)
 
     def _expected(self, opening: PushOpening) -> tuple[OpenTask, Layout]:
         """The task that a push answers, and the layout that it must have; everything is checked before any memory is taken."""
@@ -345,20 +343,6 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise UpdateRefused(Refusal.LAYOUT, f"the model has {layout.nbytes:,} bytes, more than {limit}")
         return layout
 
-    async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> Buffer:
-        """The weights in a borrowed buffer; it is given back unless they came in whole and good."""
-        buffer = await self._to.aggregator.ask(BorrowBuffer(layout.nbytes))
-        try:
-            self._bytes_up += await receive_blob(stream, opening, layout, buffer)
-            if self._policy.refuse_not_finite:
-                tensor = await self._compute.run(layout.nbytes, layout.first_not_finite, buffer)
-                if tensor is not None:
-                    raise UpdateRefused(Refusal.NOT_FINITE, f"tensor {tensor!r} holds NaN or an infinity")
-        except BaseException:
-            self._to.aggregator.tell(ReturnBuffer(buffer))
-            raise
-        return buffer
-
     async def _deliver(self, open_task: OpenTask, opening: PushOpening, layout: Layout, buffer: Buffer) -> None:
         """Hand weights on; those of a task that was answered or cancelled while they came are dropped."""
         task, aggregator = open_task.task, self._to.aggregator
@@ -371,11 +355,11 @@ class LearnerProxy(Actor[ToLearnerProxy]):
                 await aggregator.ask(Initialise(self._learner, layout, buffer))
             except Rejected as refusal:
                 raise UpdateRefused(Refusal.LAYOUT, str(refusal)) from refusal
-            self._bytes_up = 0
+            self._intake.bytes_up = 0
             self.verdict(Verdict(task.id, None, ""))
             return
         aggregator.tell(Offer(task.id, self._learner, opening.report, buffer))
-        up, down, self._bytes_up, self._bytes_down = self._bytes_up, self._bytes_down, 0, 0
+        up, down, self._intake.bytes_up, self._bytes_down = self._intake.bytes_up, self._bytes_down, 0, 0
         self._to.scheduler.tell(UpdateHere(task.id, self._learner, opening.report, up, down))
 
     def _refuse_push(self, opening: PushOpening, refusal: UpdateRefused) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
 from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, PushOpening, Session, Task, TaskFailure, Verb
 from fedactors.record import Event, EventKind, RoundRecord
@@ -305,10 +306,20 @@ ToScheduler = (
 
 
 @dataclass(frozen=True, slots=True)
-class BorrowBuffer(Request[Buffer]):
-    """A buffer to receive a model into; answered when an upload slot is free. Offer, Initialise or ReturnBuffer give it back."""
+class BorrowBuffer(Request[Loan]):
+    """A buffer to receive a model into; answered when there is a place.
+
+    Offer, Initialise, ReturnBuffer or ParkBuffer give it back.
+
+    Attributes:
+        nbytes: of the model.
+        learner: whose update it is; empty: a driver's.
+        upload: which upload it is, if it may go on where an earlier attempt was cut.
+    """
 
     nbytes: int
+    learner: LearnerId = ""
+    upload: UploadId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +327,26 @@ class ReturnBuffer:
     """The upload came to nothing."""
 
     buffer: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class ParkBuffer:
+    """The upload was cut: so much of it is here for another attempt, for a while and if nobody else needs the memory."""
+
+    upload: UploadId
+    loan: Loan
+
+
+@dataclass(frozen=True, slots=True)
+class UploadGivenUp:
+    """There was no other attempt in time: the aggregator tells itself."""
+
+    upload: UploadId
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsOverdue:
+    """Somebody waits for a place, and an upload takes longer than it should: the aggregator tells itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +423,9 @@ class DropRound:
 ToAggregator = (
     BorrowBuffer
     | ReturnBuffer
+    | ParkBuffer
+    | UploadGivenUp
+    | UploadsOverdue
     | Initialise
     | Offer
     | FoldUpdate

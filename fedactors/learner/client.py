@@ -25,10 +25,10 @@ from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
 from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
-from fedactors.protocol import blobs
 from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
+from fedactors.protocol.transfers import Download, Upload
 from fedactors.scope import Scope
 from fedactors.task import TaskId
 from fedactors.transport import Channel
@@ -259,14 +259,15 @@ class LearnerClient:
 
     async def _fetch(self, version: Version, known: Layout | None) -> GlobalModel:
         """A version of the global model, for the task at work."""
+        download = Download(version, known=known)
 
         async def fetch(link: Link) -> GlobalModel:
             if not self._agenda.at_work_is_wanted:
                 raise TransportError("the task was cancelled before its weights were here")
-            layout, buffer = await blobs.fetch(link.lanes, link.terms.token, version, known=known)
+            layout, buffer = await download.attempt(link.lanes, link.terms.token)
             return GlobalModel(version, layout, buffer)
 
-        return await self._line.use(fetch)
+        return await self._line.use(fetch, lambda: download.received_bytes)
 
     # ---------------------------------------------------------------------------------------------------------------- delivery
 
@@ -290,18 +291,12 @@ class LearnerClient:
         self._agenda.on_delivered(task)
 
     async def _push(self, update: Update) -> None:
+        upload = Upload(update.task, update.layout, update.buffer, update.report, layout_known=update.layout_known)
         said = await self._line.use(
-            lambda link: blobs.push(
-                link.lanes,
-                link.terms.token,
-                update.task,
-                update.layout,
-                update.buffer,
-                update.report,
-                layout_known=update.layout_known,
-                chunk_bytes=link.terms.chunk_bytes,
-                eager_bytes=link.terms.eager_bytes,
-            )
+            lambda link: upload.attempt(
+                link.lanes, link.terms.token, chunk_bytes=link.terms.chunk_bytes, eager_bytes=link.terms.eager_bytes
+            ),
+            lambda: upload.acknowledged_bytes,
         )
         if not said.accepted:
             self._log.warning("update_refused", task=update.task, reason=said.refusal, why=said.why)

@@ -73,18 +73,26 @@ class Line:
             await self._is_up.wait()
         return self._link
 
-    async def use(self, transfer: Callable[[Link], Coroutine[Any, Any, Result]]) -> Result:
+    async def use(
+        self, transfer: Callable[[Link], Coroutine[Any, Any, Result]], progress: Callable[[], int] = lambda: 0
+    ) -> Result:
         """Do a transfer that may be repeated: after a loss, over the next link.
 
+        Args:
+            transfer: one attempt.
+            progress: how far all attempts together have come, in bytes.
+
         Raises:
-            TransportError: it failed TRANSFER_FAILURES_MAX times although the session went on.
+            TransportError: it failed TRANSFER_FAILURES_MAX times in a row without progress although the session went on.
         """
-        failures, pauses = 0, delays(self._rng)
+        failures, pauses, reached_bytes = 0, delays(self._rng), progress()
         while True:
             link = await self.link()
             try:
                 return await _unless_lost(link, transfer(link))
             except (StreamClosed, Unreachable):
+                if progress() > reached_bytes:
+                    failures, pauses, reached_bytes = 0, delays(self._rng), progress()
                 failures += link is self._link
                 if failures == TRANSFER_FAILURES_MAX:
                     raise

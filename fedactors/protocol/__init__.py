@@ -57,12 +57,13 @@ from fedactors.protocol.messages import (
     Welcome,
 )
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join, read_hello, refuse, welcome
+from fedactors.protocol.transfers import Download, FetchRefused, Upload, fetch, push
 
 __all__ = [
     "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "ORDER", "PUSH", "SESSION", "SHIP", "WATCH", "WIRE_VERSION",
-    "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "EncodedBlob", "Evaluated", "FetchRequest",
-    "FromController", "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello", "JoinRefused", "Message",
-    "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task", "TaskFailure", "Verb", "Welcome",
-    "answer_push", "encode_blob", "fetch", "join", "push", "read_fetch", "read_hello", "read_opening", "receive_blob",
-    "refuse", "send_blob", "welcome",
+    "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "Download", "EncodedBlob", "Evaluated",
+    "FetchRefused", "FetchRequest", "FromController", "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello",
+    "JoinRefused", "Message", "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task",
+    "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push", "encode_blob", "fetch", "join",
+    "push", "read_fetch", "read_hello", "read_opening", "receive_blob", "refuse", "refuse_fetch", "send_blob", "welcome",
 ]  # fmt: skip

@@ -19,14 +19,14 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
-from fedactors.errors import EndOfStream, FederationFailed, RemoteProtocolError, TransportError
+from fedactors.errors import EndOfStream, FederationFailed, NoSuchModel, RemoteProtocolError, TransportError
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
-from fedactors.protocol.blobs import MODEL_BYTES_MAX, download, upload
-from fedactors.protocol.chunks import CHUNK_BYTES
+from fedactors.protocol.blobs import MODEL_BYTES_MAX
 from fedactors.protocol.lanes import OPEN_TIMEOUT_S
-from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, ORDER, SHIP, WATCH, PushOpening
+from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, ORDER, SHIP, WATCH
+from fedactors.protocol.transfers import Download, FetchRefused, Upload
 from fedactors.record import Event, EventKind
 from fedactors.task import TrainReport
 from fedactors.transport import FRAME_BYTES_MAX, Channel, Stream
@@ -131,10 +131,9 @@ class AdminClient:
         Raises:
             FederationFailed: the controller does not take them; the message is its reason.
         """
-        opening = PushOpening(b"", "", layout.digest, tuple(layout.specs), layout.nbytes, TrainReport(0))
         stream = await self._channel.open(SHIP, timeout_s=self._open_timeout_s)
         try:
-            answer = await upload(stream, opening, buffer, CHUNK_BYTES)
+            answer = await Upload("", layout, buffer, TrainReport(0), layout_known=False).send(stream)
         finally:
             stream.cut("shipped")
         if not answer.accepted:
@@ -143,11 +142,17 @@ class AdminClient:
     async def download(
         self, version: Version = NEWEST, *, model_bytes_max: int = MODEL_BYTES_MAX
     ) -> tuple[Version, Layout, Buffer]:
-        """A version of the global model: its number, its layout, and a buffer that is the caller's."""
+        """A version of the global model: its number, its layout, and a buffer that is the caller's.
+
+        Raises:
+            NoSuchModel: it never was, or was evicted.
+        """
         stream = await self._channel.open(DOWNLOAD, timeout_s=self._open_timeout_s)
         request = pb.DownloadRequest(version=version).SerializeToString()
         try:
-            return await download(stream, request, None, None, model_bytes_max)
+            return await Download(version, model_bytes_max=model_bytes_max).receive(stream, request)
+        except FetchRefused as refusal:
+            raise NoSuchModel(str(refusal)) from refusal
         finally:
             stream.cut("downloaded")
 

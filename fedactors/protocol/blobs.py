@@ -12,17 +12,16 @@
 A pushing learner sends no weights before the controller has granted it; those who wait hold no memory there. Weights that are
 small enough (Welcome.eager_bytes) need no grant: they travel with the opening. A stream serves one transfer after another.
 
-A transfer that was cut is begun again and goes on where it was: the request, and the grant, say from which byte. This is what both
-ends share, and the controller's side; the learner's is `transfers`.
+A transfer that was cut is begun again and goes on where it was: the request, and the grant, say from which byte. This is what
+both ends share, and the controller's side; the learner's is `transfers`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 
-from fedactors.errors import ModelError, RemoteProtocolError, TransportError
+from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol.chunks import CHUNK_BYTES, Frame, decode_chunk, encode_chunk
 from fedactors.protocol.gate import GATE
@@ -214,14 +213,21 @@ async def answer_push(stream: Stream, answer: PushAnswer) -> None:
     await stream.send(encode_reply(answer))
 
 
-async def answer_amid_chunks(stream: Stream, answer: PushAnswer) -> None:
-    """Say what becomes of a push whose chunks are still coming: the learner then ends the stream, which is read until then.
+async def answer_amid_chunks(stream: Stream, answer: PushAnswer, receiver: BlobReceiver) -> None:
+    """Say what becomes of a push whose chunks are still coming: nobody wants them any more.
+
+    The learner ends the stream when it hears it, unless it has sent everything by then. The receiver's buffer is not touched.
 
     Raises:
-        StreamClosed: the learner was gone before it could be told.
+        RemoteProtocolError: what came was no chunk.
+        StreamClosed: the learner has ended the stream, or did not hear within DRAIN_S.
     """
     await answer_push(stream, answer)
-    with suppress(TransportError, TimeoutError):
+    received_bytes = receiver.received_bytes
+    try:
         async with asyncio.timeout(DRAIN_S):
-            while True:
-                await stream.receive()
+            while received_bytes < receiver.layout.nbytes:
+                offset, data = decode_chunk(await stream.receive())
+                received_bytes = offset + len(data)
+    except TimeoutError:
+        raise StreamClosed(f"the learner went on for {DRAIN_S:g} s after it was answered") from None

@@ -181,7 +181,7 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
         return None
 
     async def _really_train(self, work: Real, task: Task, params: TrainParams, model: GlobalModel) -> None:
-        buffer = await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes))
+        buffer = (await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes))).buffer
         self._hand_in(task, work.train(model, params, buffer), buffer, borrowed=True)
 
     def _hand_in(self, task: Task, report: TrainReport, buffer: Buffer, *, borrowed: bool) -> None:
@@ -202,7 +202,7 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
         being, aggregator = self._being, self._to.aggregator
         weights = being.work.initialise()
         layout = Layout.of(weights)
-        buffer = await aggregator.ask(BorrowBuffer(layout.nbytes))
+        buffer = (await aggregator.ask(BorrowBuffer(layout.nbytes))).buffer
         await aggregator.ask(Initialise(being.learner, layout, layout.pack(weights, buffer)))
 
     def _vanish(self) -> None:

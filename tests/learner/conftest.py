@@ -15,6 +15,7 @@ from fedactors.protocol import (
     FETCH,
     PUSH,
     SESSION,
+    BlobReceiver,
     PushAnswer,
     Welcome,
     answer_push,
@@ -97,7 +98,7 @@ class ScriptedController:
         self.pushed.append(opening.task)
         layout = self.models[0].layout if opening.specs is None else Layout.from_specs(opening.specs)
         buffer = np.zeros(layout.nbytes, np.uint8)
-        await receive_blob(stream, opening, layout, buffer)
+        await receive_blob(stream, opening, BlobReceiver(layout, layout.nbytes, buffer))
         answer = self.push_faults.pop(0) if self.push_faults else PushAnswer(True)
         if answer == "cut":
             stream.cut("told to")

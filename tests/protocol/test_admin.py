@@ -14,6 +14,7 @@ from fedactors.protocol import (
     SHIP,
     WATCH,
     AdminClient,
+    BlobReceiver,
     PushAnswer,
     Verb,
     admin,
@@ -70,7 +71,7 @@ class Desk:
             await answer_push(stream, PushAnswer(False, "", "there is a model already"))
             return
         out = np.empty(layout.nbytes, np.uint8)
-        await receive_blob(stream, opening, layout, out)
+        await receive_blob(stream, opening, BlobReceiver(layout, layout.nbytes, out))
         self.shipped.append((opening.token, opening.task, out))
         await answer_push(stream, PushAnswer(True))
 

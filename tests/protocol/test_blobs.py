@@ -14,7 +14,6 @@ from fedactors.protocol import (
     EncodedBlob,
     PushAnswer,
     answer_push,
-    blobs,
     encode_blob,
     fetch,
     push,
@@ -25,8 +24,8 @@ from fedactors.protocol import (
 )
 from fedactors.protocol.chunks import encode_chunk
 from fedactors.protocol.lanes import Lanes
-from fedactors.protocol.messages import FETCH, BlobHeader
-from fedactors.protocol.wire import encode_header
+from fedactors.protocol.messages import FETCH, BlobHeader, FetchRequest, PushGrant
+from fedactors.protocol.wire import encode_fetch, encode_header, encode_reply
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected, ending
 from fedactors.transport import Address
@@ -61,7 +60,7 @@ def serve_push(openings, buffers):
     async def accept(stream):
         openings.append(await read_opening(stream))
         out = np.empty(LAYOUT.nbytes, np.uint8)
-        await receive_blob(stream, openings[-1], LAYOUT, out)
+        await receive_blob(stream, openings[-1], BlobReceiver(LAYOUT, LAYOUT.nbytes, out))
         buffers.append(out)
         await answer_push(stream, PushAnswer(True))
 
@@ -133,7 +132,7 @@ async def test_a_refusal_amid_the_chunks_stops_them(transport, address):
     async def accept(stream):
         await read_opening(stream)
         receiver = BlobReceiver(layout, layout.nbytes, np.empty(layout.nbytes, np.uint8))
-        await stream.send(blobs.encode_reply(blobs.PushGrant()))
+        await stream.send(encode_reply(PushGrant()))
         for _ in range(3):
             receiver.feed(await stream.receive())
         received.append(receiver.received_bytes)
@@ -157,7 +156,7 @@ async def test_who_waits_for_a_grant_sends_nothing(transport, address):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(stream.receive(), 0.1)
         pending.set()
-        await receive_blob(stream, opening, LAYOUT, np.empty(LAYOUT.nbytes, np.uint8))
+        await receive_blob(stream, opening, BlobReceiver(LAYOUT, LAYOUT.nbytes, np.empty(LAYOUT.nbytes, np.uint8)))
         await answer_push(stream, PushAnswer(True))
 
     async with connected(transport, address, accept) as (channel, _):
@@ -169,7 +168,7 @@ async def test_who_waits_for_a_grant_sends_nothing(transport, address):
 async def test_a_controller_that_vanishes_amid_a_push_is_a_closed_stream(transport, address):
     async def accept(stream):
         await read_opening(stream)
-        await stream.send(blobs.encode_reply(blobs.PushGrant()))
+        await stream.send(encode_reply(PushGrant()))
         await stream.receive()
         stream.cut("a storm")
 
@@ -279,7 +278,7 @@ async def test_many_learners_download_at_once():
     async with connected(GrpcTransport(), Address.parse("grpc://127.0.0.1:0"), serve_fetch(blob)) as (channel, listener):
         other = GrpcTransport().connect(listener.address)
         stalled = await other.open(FETCH, timeout_s=5)
-        await stalled.send(blobs.encode_fetch(blobs.FetchRequest(b"", 1)))
+        await stalled.send(encode_fetch(FetchRequest(b"", 1)))
         pool = BufferPool()
 
         async def download():
@@ -300,7 +299,7 @@ async def test_a_large_model_passes_both_ways_in_bounded_memory():
     source, out = np.ones(layout.nbytes, np.uint8), np.zeros(layout.nbytes, np.uint8)
 
     async def accept(stream):
-        await receive_blob(stream, await read_opening(stream), layout, out)
+        await receive_blob(stream, await read_opening(stream), BlobReceiver(layout, layout.nbytes, out))
         await answer_push(stream, PushAnswer(True))
 
     async with connected(GrpcTransport(), Address.parse("grpc://127.0.0.1:0"), accept) as (channel, _):

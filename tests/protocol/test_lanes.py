@@ -8,6 +8,7 @@ import pytest
 from fedactors.errors import StreamClosed
 from fedactors.model import Layout
 from fedactors.protocol import (
+    BlobReceiver,
     PushAnswer,
     answer_push,
     encode_blob,
@@ -67,7 +68,7 @@ class Controller:
             await answer_push(stream, PushAnswer(False, "late", "the round is over"))
             return
         out = np.empty(LAYOUT.nbytes, np.uint8)
-        await receive_blob(stream, opening, LAYOUT, out)
+        await receive_blob(stream, opening, BlobReceiver(LAYOUT, LAYOUT.nbytes, out))
         self.received.append(out)
         await answer_push(stream, PushAnswer(True))
 

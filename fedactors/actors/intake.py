@@ -1,0 +1,129 @@
+"""How a learner's weights come in: from a push, when there is a place, into a borrowed buffer that never gets lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedactors.actors.compute import Compute
+from fedactors.actors.messages import BorrowBuffer, ParkBuffer, ReturnBuffer, ToAggregator, Verdict
+from fedactors.actors.upload_slots import Loan, UploadId
+from fedactors.errors import StreamClosed, UpdateRefused
+from fedactors.model import Buffer, Layout, LearnerId
+from fedactors.protocol import BlobReceiver, PushOpening, Task, receive_blob
+from fedactors.runtime import ActorRef
+from fedactors.task import Refusal
+from fedactors.transport import Stream
+
+
+@dataclass(slots=True)
+class OpenTask:
+    """A task that the learner has not answered.
+
+    Attributes:
+        task: as it is sent.
+        layout: the global model's; None while there is none.
+        delivered: an update is with the scheduler; a second copy of it, from a push that was tried again, is dropped.
+        verdict: what the scheduler decided of the update, once it has.
+        attempt: the last attempt to receive the update.
+        receiver: of that attempt, from its grant on.
+    """
+
+    task: Task
+    layout: Layout | None
+    delivered: bool = False
+    verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    attempt: asyncio.Task[Buffer] | None = None
+    receiver: BlobReceiver | None = None
+
+
+class Intake:
+    """Receives the updates of one learner.
+
+    Attributes:
+        bytes_up: of all frames that came; its owner sets it back.
+    """
+
+    def __init__(self, learner: LearnerId, aggregator: ActorRef[ToAggregator], compute: Compute, refuse_not_finite: bool) -> None:
+        self.bytes_up = 0
+        self._learner = learner
+        self._aggregator = aggregator
+        self._compute = compute
+        self._refuse_not_finite = refuse_not_finite
+
+    async def take(self, open_task: OpenTask, stream: Stream, opening: PushOpening, layout: Layout) -> Buffer | None:
+        """The weights in a borrowed buffer; None if the task is decided before they are here.
+
+        An attempt that is cut leaves what has come to the next one; a next one that comes before this one has noticed ends it.
+
+        Raises:
+            RemoteProtocolError: a chunk is out of place or damaged.
+            StreamClosed: the learner is gone, or has begun another attempt.
+            UpdateRefused: a weight is not finite.
+        """
+        if opening.chunk:  # everything is here
+            return await self._receive(open_task, stream, opening, layout)
+        while open_task.attempt is not None and not open_task.attempt.done():
+            open_task.attempt.cancel()
+            await asyncio.wait([open_task.attempt])
+        attempt = asyncio.create_task(self._receive(open_task, stream, opening, layout), name=f"upload {open_task.task.id}")
+        open_task.attempt, either = attempt, set[asyncio.Future[Any]]((attempt, open_task.verdict))
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self._abandon(attempt)
+            raise
+        if not attempt.done():
+            await self._abandon(attempt)
+            return None
+        if attempt.cancelled():
+            raise StreamClosed("the learner has begun to deliver the same weights again")
+        return attempt.result()
+
+    async def _abandon(self, attempt: asyncio.Task[Buffer]) -> None:
+        attempt.cancel()
+        await asyncio.wait([attempt])
+        if not attempt.cancelled() and attempt.exception() is None:
+            self._aggregator.tell(ReturnBuffer(attempt.result()))
+
+    async def _receive(self, open_task: OpenTask, stream: Stream, opening: PushOpening, layout: Layout) -> Buffer:
+        open_task.receiver = None
+        upload = (opening.task, opening.upload) if opening.upload and not opening.chunk else None
+        loan = await self._borrow(layout.nbytes, upload)
+        receiver = open_task.receiver = BlobReceiver(layout, layout.nbytes, loan.buffer, loan.received_bytes)
+        try:
+            await receive_blob(stream, opening, receiver)
+            await self._check(layout, loan.buffer)
+        except (StreamClosed, asyncio.CancelledError):
+            wanted = upload is not None and not open_task.verdict.done()
+            self._give_up(upload if wanted else None, receiver)
+            raise
+        except BaseException:
+            self._give_up(None, receiver)
+            raise
+        finally:
+            self.bytes_up += receiver.frames_bytes
+        return loan.buffer
+
+    async def _borrow(self, nbytes: int, upload: UploadId | None) -> Loan:
+        asked = self._aggregator.ask(BorrowBuffer(nbytes, self._learner, upload))
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            if asked.done() and not asked.cancelled() and asked.exception() is None:  # it was lent just before
+                self._aggregator.tell(ReturnBuffer(asked.result().buffer))
+            raise
+
+    async def _check(self, layout: Layout, buffer: Buffer) -> None:
+        if self._refuse_not_finite:
+            tensor = await self._compute.run(layout.nbytes, layout.first_not_finite, buffer)
+            if tensor is not None:
+                raise UpdateRefused(Refusal.NOT_FINITE, f"tensor {tensor!r} holds NaN or an infinity")
+
+    def _give_up(self, upload: UploadId | None, receiver: BlobReceiver) -> None:
+        """Leave what has come to another attempt, if there may be one; else to nobody."""
+        if upload is not None and receiver.received_bytes:
+            self._aggregator.tell(ParkBuffer(upload, Loan(receiver.out, receiver.received_bytes)))
+        else:
+            self._aggregator.tell(ReturnBuffer(receiver.out))
