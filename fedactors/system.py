@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 
 from fedactors import config as configuration
 from fedactors.actors.aggregator import AggregationPlan
-from fedactors.actors.compute import Compute
+from fedactors.actors.compute import Compute, Threads
 from fedactors.actors.controller import Blueprint, Controller
 from fedactors.actors.gateway import Gateway, Place, SessionTerms
 from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
@@ -87,7 +87,7 @@ class Federation:
         """
         async with AsyncExitStack() as exits:
             executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
-            compute = Compute(executor)
+            compute = Compute(Threads(executor, FOLD_THREADS))
             plan = blueprint(self.config, self._gateway(compute), compute)
             await plan.storage.open(Home(self.config.name, self.config.base_dir))
             exits.push_async_callback(plan.storage.close)

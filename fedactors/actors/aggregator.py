@@ -250,7 +250,7 @@ class Aggregator(Actor[ToAggregator]):
         current, fold = self._model, self._folding()
         assert current is not None
         try:
-            buffer = await self._compute.run(2 * current.buffer.nbytes, fold.commit, current)
+            buffer = await self._compute.run((2 + len(self._held)) * current.buffer.nbytes, fold.commit, current)
         except ModelError as error:
             self._release()
             message.reply_to.tell(NotCombined(message.round, str(error)))

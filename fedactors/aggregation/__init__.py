@@ -15,6 +15,7 @@
 
     _kernels    means in blocks that stay in cache; _running: for as long as a federation runs
     _order      order statistics of rows; _distance: distances between rows
+    lanes       who works on the blocks; _scratch: in what memory
 
 A new rule is one file here and one entry point in the group `fedactors.aggregation`; `fedactors.testing.check_rule` tests it.
 """

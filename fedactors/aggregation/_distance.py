@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from fedactors.aggregation._kernels import BLOCK, blocks, values
+from fedactors.aggregation._kernels import BLOCK, Block, cut
+from fedactors.aggregation._scratch import Bench, Scratch
+from fedactors.aggregation.lanes import share_out
 from fedactors.model import Array, Buffer, Layout, is_floating
 
 TILE_BYTES = 4 * 1024 * 1024
 """Of all rows of a block together."""
+
+STRETCHES = 16
+"""Sums of inner products that are made apart and then added up in order, so that the bits are those of one lane."""
 
 
 def gram(layout: Layout, buffers: Sequence[Buffer], origin: Buffer, dtype: npt.DTypeLike = np.float32) -> Array:
@@ -22,16 +27,19 @@ def gram(layout: Layout, buffers: Sequence[Buffer], origin: Buffer, dtype: npt.D
     """
     number = len(buffers)
     columns = max(1, TILE_BYTES // (number * np.dtype(dtype).itemsize))
-    tile, total = np.empty((number, columns), dtype), np.zeros((number, number))
-    with np.errstate(all="ignore"):
-        for rows, base in _runs(layout, buffers, origin):
-            for start in range(0, base.size, columns):
-                at = slice(start, min(start + columns, base.size))
-                block = tile[:, : at.stop - at.start]
-                for line, row in zip(block, rows, strict=True):
-                    np.subtract(row[at], base[at], out=line, dtype=line.dtype, casting="unsafe")
-                total += block @ block.T
-    return total
+    blocks, scratch = _floating(layout, columns), Scratch(number * columns * np.dtype(dtype).itemsize)
+    sums = np.zeros((min(STRETCHES, len(blocks)), number, number))
+
+    def work(stretch: int) -> None:
+        for block in blocks[stretch :: len(sums)]:
+            with scratch.bench() as bench:
+                tile = bench.array(number * block.size, dtype).reshape(number, block.size)
+                for line, buffer in zip(tile, buffers, strict=True):
+                    np.subtract(block.of(buffer), block.of(origin), out=line, dtype=line.dtype, casting="unsafe")
+                sums[stretch] += tile @ tile.T
+
+    share_out(work, range(len(sums)), number * layout.num_parameters)
+    return np.asarray(sums.sum(axis=0))
 
 
 def squared_distances(inner: Array) -> Array:
@@ -44,30 +52,41 @@ def squared_distances(inner: Array) -> Array:
 
 def norm(layout: Layout, buffer: Buffer, base: Buffer) -> float:
     """The Euclidean norm of the difference of two models over floating-point tensors, summed in float64."""
-    tmp, total = np.empty(BLOCK), 0.0
-    with np.errstate(all="ignore"):
-        for (row,), origin in _runs(layout, [buffer], base):
-            for at in blocks(row.size):
-                delta = np.subtract(row[at], origin[at], out=tmp[: at.stop - at.start], dtype=np.float64, casting="unsafe")
-                total += float(np.dot(delta, delta))
-    return float(np.sqrt(total))
+    blocks, scratch = _floating(layout, BLOCK), Scratch(8 * BLOCK)
+    squares = np.zeros(len(blocks))
+
+    def work(index: int) -> None:
+        block = blocks[index]
+        with scratch.bench() as bench:
+            delta = bench.array(block.size, np.float64)
+            np.subtract(block.of(buffer), block.of(base), out=delta, dtype=np.float64, casting="unsafe")
+            squares[index] = np.dot(delta, delta)
+
+    share_out(work, range(len(blocks)), 2 * layout.num_parameters)
+    return float(np.sqrt(squares.sum()))
 
 
 def shortened(layout: Layout, buffer: Buffer, base: Buffer, scale: float, out: Buffer) -> None:
     """Write base + scale * (buffer - base) for floating-point tensors, and the others as they are."""
     out[:] = buffer
-    with np.errstate(all="ignore"):
-        for (row, target), origin in _runs(layout, [buffer, out], base):
-            tmp = np.empty(min(BLOCK, row.size), np.float64 if row.dtype == np.float64 else np.float32)
-            for at in blocks(row.size):
-                delta = np.subtract(row[at], origin[at], out=tmp[: at.stop - at.start], dtype=tmp.dtype, casting="unsafe")
-                np.multiply(delta, tmp.dtype.type(scale), out=delta)
-                np.add(delta, origin[at], out=delta, casting="unsafe")
-                np.copyto(target[at], delta, casting="unsafe")
+    scratch = Scratch(8 * BLOCK)
+
+    def work(block: Block) -> None:
+        with scratch.bench() as bench:
+            _shorten(block, base, scale, out, bench)
+
+    share_out(work, _floating(layout, BLOCK), 2 * layout.num_parameters)
 
 
-def _runs(layout: Layout, buffers: Sequence[Buffer], base: Buffer) -> Iterator[tuple[list[Array], Array]]:
-    """Each floating-point run of the buffers, and of the base."""
-    for dtype, start, end in layout.runs():
-        if is_floating(dtype) and start < end:
-            yield [values(buffer, dtype, start, end) for buffer in buffers], values(base, dtype, start, end)
+def _shorten(block: Block, base: Buffer, scale: float, out: Buffer, bench: Bench) -> None:
+    target, origin = block.of(out), block.of(base)
+    delta = bench.array(block.size, np.float64 if block.dtype == "float64" else np.float32)
+    np.subtract(target, origin, out=delta, dtype=delta.dtype, casting="unsafe")
+    np.multiply(delta, delta.dtype.type(scale), out=delta)
+    np.add(delta, origin, out=delta, casting="unsafe")
+    np.copyto(target, delta, casting="unsafe")
+
+
+def _floating(layout: Layout, elements: int) -> list[Block]:
+    """The blocks of a layout's floating-point tensors."""
+    return [block for block in cut(layout, elements) if is_floating(block.dtype)]

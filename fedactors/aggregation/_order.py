@@ -6,20 +6,25 @@ turned into columns and sorted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
-from fedactors.aggregation._kernels import accumulator, values, write_mean, zero_padding
+from fedactors.aggregation._kernels import Block, accumulator, cut, write_mean, zero_padding
+from fedactors.aggregation._scratch import Bench, Scratch
+from fedactors.aggregation.lanes import share_out
 from fedactors.model import DTYPES, Array, Buffer, Layout, is_floating
 
 NETWORK_MAX = 32
 """Rows up to which a network is faster than sorting columns."""
 
-TILE_BYTES = 512 * 1024
-"""Of all rows of a block together: what stays in a core's second-level cache."""
+COLUMNS_MAX = 49_152
+"""Of a block: the rows of ten updates stay in cache, and a numpy call on one takes long enough for two threads to pay."""
+
+TILE_BYTES_MAX = 8 * 1024 * 1024
+"""Of all rows of a block together, as float64."""
 
 Comparator: TypeAlias = tuple[int, int, bool, bool]
 """(i, j, low, high): line i gets the lesser where `low`, line j the greater where `high`."""
@@ -31,73 +36,62 @@ def middle_mean(layout: Layout, buffers: Sequence[Buffer], trim: int) -> Buffer:
     A single value that is left is exact in every dtype; the mean of several is rounded once, half to even.
     """
     assert 0 <= 2 * trim < len(buffers)
-    out = np.empty(layout.nbytes, np.uint8)
-    with np.errstate(all="ignore"):
-        for dtype, start, end in layout.runs():
-            rows = [values(buffer, dtype, start, end) for buffer in buffers]
-            _middle_of_run(rows, values(out, dtype, start, end), trim, dtype)
+
+    def work(block: Block, out: Buffer, bench: Bench) -> None:
+        middle = _middle_rows(*_sortable(block, buffers, bench), trim, bench)
+        if len(middle) == 1:
+            np.copyto(block.of(out), middle[0], casting="unsafe")
+            return
+        total = bench.array(block.size, accumulator(block.dtype))
+        np.add(middle[0], middle[1], out=total, dtype=total.dtype, casting="unsafe")
+        for row in middle[2:]:
+            np.add(total, row, out=total, casting="unsafe")
+        write_mean(block.of(out), total, float(len(middle)), bench, block.dtype)
+
+    return _by_blocks(layout, len(buffers), work)
+
+
+def _by_blocks(layout: Layout, rows: int, work: Callable[[Block, Buffer, Bench], None]) -> Buffer:
+    """A new buffer whose blocks are written by `work`, which looks at so many rows of each."""
+    columns = max(1, min(COLUMNS_MAX, TILE_BYTES_MAX // (8 * rows)))
+    out, scratch = np.empty(layout.nbytes, np.uint8), Scratch(8 * columns)
+
+    def on_bench(block: Block) -> None:
+        with scratch.bench() as bench:
+            work(block, out, bench)
+
+    share_out(on_bench, cut(layout, columns), rows * layout.num_parameters)
     zero_padding(out, layout)
     return out
 
 
-def _middle_of_run(rows: Sequence[Array], out: Array, trim: int, dtype: str) -> None:
-    tile = _Tile(len(rows), dtype, out.size)
-    for at in tile.blocks(out.size):
-        middle = tile.middle([row[at] for row in rows], trim)
-        if len(middle) == 1:
-            np.copyto(out[at], middle[0], casting="unsafe")
-            continue
-        total = tile.total[: at.stop - at.start]
-        np.add(middle[0], middle[1], out=total, dtype=total.dtype, casting="unsafe")
-        for row in middle[2:]:
-            np.add(total, row, out=total, casting="unsafe")
-        write_mean(out[at], total, float(len(middle)), tile.mean[: total.size], dtype)
+def _sortable(block: Block, buffers: Sequence[Buffer], bench: Bench) -> tuple[list[Array], list[Array]]:
+    """The rows of a block in a dtype that sorts fast, and as many arrays like them to work in, which may be the same."""
+    narrow = is_floating(block.dtype) and DTYPES[block.dtype].itemsize < 4
+    if not narrow and block.dtype != "bool":
+        rows = [block.of(buffer) for buffer in buffers]
+        return rows, [bench.array(row.size, row.dtype) for row in rows]
+    copies = [bench.array(block.size, np.float32 if narrow else np.uint8) for _ in buffers]
+    for copy, buffer in zip(copies, buffers, strict=True):
+        np.copyto(copy, block.terms(buffer), casting="unsafe")
+    return copies, list(copies)
 
 
-class _Tile:
-    """The memory that one block's rows are ordered in."""
-
-    def __init__(self, number: int, dtype: str, size: int) -> None:
-        self._sorts = np.dtype(np.float32) if is_floating(dtype) and DTYPES[dtype].itemsize < 4 else DTYPES[dtype]
-        self._sorts = np.dtype(np.uint8) if dtype == "bool" else self._sorts
-        self._bool = dtype == "bool"
-        self._columns = max(1, min(size, TILE_BYTES // (number * self._sorts.itemsize)))
-        self._lines = np.empty((number + 1, self._columns), self._sorts)
-        self.total = np.empty(self._columns, accumulator(dtype))
-        self.mean = np.empty_like(self.total)
-
-    def blocks(self, size: int) -> Iterator[slice]:
-        """Slices that cover a run."""
-        return (slice(start, min(start + self._columns, size)) for start in range(0, size, self._columns))
-
-    def middle(self, rows: Sequence[Array], trim: int) -> Sequence[Array]:
-        """The rows that are left when each column is in order and trimmed; which of them is which is not said."""
-        if self._bool or rows[0].dtype != self._sorts:
-            rows = self._loaded(rows)
-        if len(rows) > NETWORK_MAX:
-            return list(sorted_rows(rows)[trim : len(rows) - trim])
-        return self._through_network(rows, trim)
-
-    def _loaded(self, rows: Sequence[Array]) -> list[Array]:
-        loaded = [line[: rows[0].size] for line in self._lines[: len(rows)]]
-        for line, row in zip(loaded, rows, strict=True):
-            np.copyto(line, row != 0 if self._bool else row, casting="unsafe")
-        return loaded
-
-    def _through_network(self, rows: Sequence[Array], trim: int) -> list[Array]:
-        size = rows[0].size
-        places = [line[:size] for line in self._lines]
-        spare, lines = places.pop(), list(rows)
-        for i, j, low, high in network(len(rows), trim):
-            one, other = lines[i], lines[j]
-            if low:
-                np.minimum(one, other, out=spare)
-            if high:
-                np.maximum(one, other, out=places[j])
-                lines[j] = places[j]
-            if low:
-                lines[i], places[i], spare = spare, spare, places[i]
-        return lines[trim : len(rows) - trim]
+def _middle_rows(rows: list[Array], places: list[Array], trim: int, bench: Bench) -> Sequence[Array]:
+    """The rows that are left when each column is in order and trimmed; which of them is which is not said."""
+    if len(rows) > NETWORK_MAX:
+        return list(sorted_rows(rows)[trim : len(rows) - trim])
+    lines, spare = list(rows), bench.array(rows[0].size, rows[0].dtype)
+    for i, j, low, high in network(len(rows), trim):
+        one, other = lines[i], lines[j]
+        if low:
+            np.minimum(one, other, out=spare)
+        if high:
+            np.maximum(one, other, out=places[j])
+            lines[j] = places[j]
+        if low:
+            lines[i], places[i], spare = spare, spare, places[i]
+    return lines[trim : len(rows) - trim]
 
 
 def sorted_rows(rows: Sequence[Array]) -> Array:
@@ -145,22 +139,12 @@ def nearest_mean(layout: Layout, buffers: Sequence[Buffer], count: int) -> Buffe
 
     They are neighbours once the coordinate is in order; of two values at equal distance the lesser is taken.
     """
-    out = np.empty(layout.nbytes, np.uint8)
-    with np.errstate(all="ignore"):
-        for dtype, start, end in layout.runs():
-            rows = [values(buffer, dtype, start, end) for buffer in buffers]
-            _nearest_of_run(rows, values(out, dtype, start, end), count, dtype)
-    zero_padding(out, layout)
-    return out
 
+    def work(block: Block, out: Buffer, bench: Bench) -> None:
+        rows = [block.terms(buffer).astype(accumulator(block.dtype)) for buffer in buffers]
+        write_mean(block.of(out), _nearest_sum(sorted_rows(rows), count), float(count), bench, block.dtype)
 
-def _nearest_of_run(rows: Sequence[Array], out: Array, count: int, dtype: str) -> None:
-    columns = max(1, TILE_BYTES // (len(rows) * 8))
-    for start in range(0, out.size, columns):
-        at = slice(start, min(start + columns, out.size))
-        block = [(row[at] != 0 if dtype == "bool" else row[at]).astype(accumulator(dtype)) for row in rows]
-        total = _nearest_sum(sorted_rows(block), count)
-        write_mean(out[at], total, float(count), np.empty_like(total), dtype)
+    return _by_blocks(layout, len(buffers), work)
 
 
 def _nearest_sum(ordered: Array, count: int) -> Array:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fedactors.aggregation._kernels import BLOCK, add_scaled, values, write_mean
-from fedactors.model import DTYPES, Buffer, Layout
+from fedactors.aggregation._kernels import BLOCK, Block, add_scaled, cut, write_mean
+from fedactors.aggregation._scratch import Scratch
+from fedactors.aggregation.lanes import share_out
+from fedactors.model import Array, Buffer, Layout
 
 
 class RunningSum:
@@ -16,24 +18,31 @@ class RunningSum:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._runs = [(dtype, start, end) for dtype, start, end in layout.runs() if start < end]
-        self._sums = [np.zeros((end - start) // DTYPES[dtype].itemsize) for dtype, start, end in self._runs]
-        self._tmp = np.empty(min(BLOCK, max((total.size for total in self._sums), default=0)))
+        self._sums = [(block, np.zeros(block.size)) for block in cut(layout, BLOCK)]
+        self._elements = sum(block.size for block, _ in self._sums)
+        self._scratch = Scratch(max((total.nbytes for _, total in self._sums), default=0))
 
     def add(self, buffer: Buffer, factor: float) -> None:
         """Add factor * buffer; a factor below 0 subtracts what was added before."""
-        with np.errstate(all="ignore"):
-            for (dtype, start, end), total in zip(self._runs, self._sums, strict=True):
-                terms = values(buffer, dtype, start, end)
-                add_scaled(total, terms != 0 if dtype == "bool" else terms, factor, self._tmp, fresh=False)
+
+        def work(part: tuple[Block, Array]) -> None:
+            block, total = part
+            with self._scratch.bench() as bench:
+                add_scaled(total, block.terms(buffer), factor, bench.array(total.size, total.dtype), fresh=False)
+
+        share_out(work, self._sums, self._elements)
 
     def mean(self, out: Buffer, factors: float) -> None:
         """Write sum / factors into `out`, in each run's own dtype; its padding is not cleaned."""
-        with np.errstate(all="ignore"):
-            for (dtype, start, end), total in zip(self._runs, self._sums, strict=True):
-                write_mean(values(out, dtype, start, end), total, factors, self._tmp, dtype)
+
+        def work(part: tuple[Block, Array]) -> None:
+            block, total = part
+            with self._scratch.bench() as bench:
+                write_mean(block.of(out), total, factors, bench, block.dtype)
+
+        share_out(work, self._sums, self._elements)
 
     def clear(self) -> None:
         """Begin again."""
-        for total in self._sums:
+        for _, total in self._sums:
             total[:] = 0.0

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from fedactors.aggregation._kernels import BLOCK
+from fedactors.aggregation._scratch import Scratch
 from fedactors.aggregation.server import ServerOptimiser, Stepper
 from fedactors.errors import ConfigError
 from fedactors.model import Array
@@ -44,11 +45,14 @@ class Moments(Stepper):
         self._rest = dtype.type(1 - options.beta1)
         self._m = np.zeros(size, dtype)
         self._v = np.full(size, options.tau**2, dtype)
-        self._tmp = np.empty(min(size, BLOCK), dtype)
+        self._scratch = Scratch(min(size, BLOCK) * dtype.itemsize)
 
     @override
     def step(self, at: slice, delta: Array) -> None:
-        m, v, tmp = self._m[at], self._v[at], self._tmp[: delta.size]
+        with self._scratch.bench() as bench:
+            self._step(self._m[at], self._v[at], delta, bench.array(delta.size, delta.dtype))
+
+    def _step(self, m: Array, v: Array, delta: Array, tmp: Array) -> None:
         np.multiply(delta, delta, out=tmp)
         self._second_moment(v, tmp)
         np.multiply(m, self._b1, out=m)

@@ -7,6 +7,7 @@ A `Rule` is its options; `rule.fold(layout)` is a `Fold`, the rule at work on on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -57,6 +58,16 @@ class Fold(ABC):
         Raises:
             ModelError: nothing was added, or the factors sum to zero; the message names the learners. The round is closed too.
         """
+
+    def commit_with(self, contributions: Sequence[Contribution], current: GlobalModel) -> Buffer:
+        """`add` for each contribution, then `commit`, bit by bit; a rule overrides it that can do better with all at once.
+
+        Raises:
+            ModelError: as commit does.
+        """
+        for contribution in contributions:
+            self.add(contribution)
+        return self.commit(current)
 
     @abstractmethod
     def abandon(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import WeightedMean
+from fedactors.aggregation._kernels import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll
 from fedactors.model import Buffer, GlobalModel, Layout
@@ -48,6 +49,15 @@ class FedAvgFold(Fold):
     def commit(self, current: GlobalModel) -> Buffer:
         self._roll.close()
         return self._mean.take()
+
+    @override
+    def commit_with(self, contributions: Sequence[Contribution], current: GlobalModel) -> Buffer:
+        if self._mean.factors:
+            return super().commit_with(contributions, current)
+        for contribution in contributions:
+            self._roll.enter(contribution)
+        self._roll.close()
+        return self._mean.mean_of(Term(contribution.buffer, contribution.factor) for contribution in contributions)
 
     @override
     def abandon(self) -> None:

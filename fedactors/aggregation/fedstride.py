@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import WeightedMean
+from fedactors.aggregation._kernels import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll
 from fedactors.model import Buffer, GlobalModel, Layout
@@ -40,18 +40,17 @@ class FedStrideFold(Fold):
         self._stride = stride
         self._mean = WeightedMean(layout)
         self._roll = Roll()
-        self._block: list[tuple[Buffer, float]] = []
+        self._block: list[Term] = []
 
     @override
     def add(self, contribution: Contribution) -> None:
         if self._roll.enter(contribution):
-            self._block.append((contribution.buffer.copy(), contribution.factor))
+            self._block.append(Term(contribution.buffer.copy(), contribution.factor))
         if len(self._block) == self._stride:
             self._fold_block()
 
     def _fold_block(self) -> None:
-        for buffer, factor in self._block:
-            self._mean.add(buffer, factor)
+        self._mean.add_all(self._block)
         self._block.clear()
 
     @override

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from fedactors.aggregation._distance import gram
-from fedactors.aggregation._kernels import WeightedMean
+from fedactors.aggregation._kernels import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.kept import KeptFold
 from fedactors.errors import ConfigError
@@ -66,10 +66,8 @@ class GeometricMedianFold(KeptFold):
     def combined(self, kept: Sequence[Contribution], current: GlobalModel) -> Buffer:
         inner = gram(self.layout, [one.buffer for one in kept], current.buffer, np.float64)
         shares = weiszfeld(inner, np.array([one.factor for one in kept]), self._rule)
-        mean = WeightedMean(self.layout)
-        for share, one in sorted(zip(shares, kept, strict=True), key=lambda pair: -pair[0]):
-            mean.add(one.buffer, float(share))
-        return mean.take()
+        by_share = sorted(zip(shares, kept, strict=True), key=lambda pair: -pair[0])
+        return WeightedMean(self.layout).mean_of(Term(one.buffer, float(share)) for share, one in by_share)
 
 
 def weiszfeld(inner: Array, factors: Array, rule: GeometricMedian) -> Array:

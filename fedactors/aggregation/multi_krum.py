@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import WeightedMean
+from fedactors.aggregation._kernels import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.kept import KeptFold
 from fedactors.aggregation.krum import check_byzantine, distances, krum_scores
@@ -64,7 +64,5 @@ class MultiKrumFold(KeptFold):
     def combined(self, kept: Sequence[Contribution], current: GlobalModel) -> Buffer:
         f = self._rule.byzantine
         scores = krum_scores(distances(self.layout, kept, current), f)
-        mean = WeightedMean(self.layout)
-        for index in np.argsort(scores, kind="stable")[: self._rule.chosen or len(kept) - f - 2]:
-            mean.add(kept[index].buffer, 1.0)
-        return mean.take()
+        nearest = np.argsort(scores, kind="stable")[: self._rule.chosen or len(kept) - f - 2]
+        return WeightedMean(self.layout).mean_of(Term(kept[index].buffer, 1.0) for index in nearest)

@@ -61,8 +61,10 @@ class OrderedFold(Fold):
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
-        contributions, self._contributions = self._contributions, []
-        for contribution in sorted(contributions, key=_place):
+        contributions, self._contributions = sorted(self._contributions, key=_place), []
+        if not self._gone:
+            return self._fold.commit_with(contributions, current)
+        for contribution in contributions:
             self._fold.add(contribution)
         self._forget_gone()
         return self._fold.commit(current)

@@ -10,6 +10,7 @@ Any rule whose result is a combination of the round's updates can be the one tha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from typing_extensions import override
 from fedactors.aggregation._kernels import accumulator, blocks, values, zero_padding
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.fedavg import FedAvg
+from fedactors.aggregation.lanes import share_out
 from fedactors.aggregation.widened import Widened
 from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, LearnerId, is_floating
 from fedactors.task import TrainReport
@@ -29,7 +31,10 @@ class Stepper(ABC):
 
     @abstractmethod
     def step(self, at: slice, delta: Array) -> None:
-        """Turn a block of the pseudo-gradient, in place, into what is added to x; `at` is the block's place in the run."""
+        """Turn a block of the pseudo-gradient, in place, into what is added to x; `at` is the block's place in the run.
+
+        Several blocks may be stepped at once, in any order.
+        """
 
 
 class ServerOptimiser(Rule):
@@ -107,14 +112,25 @@ class ServerFold(Fold):
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
-        wide = GlobalModel(current.version, self._widened.layout, self._widened.buffer(current.buffer))
-        out = self._fold.commit(wide)
-        with np.errstate(all="ignore"):
-            for dtype, start, end, stepper in self._runs:
-                if stepper is not None:
-                    _step(stepper, values(wide.buffer, dtype, start, end), values(out, dtype, start, end))
-        zero_padding(out, self._widened.layout)
-        return self._widened.narrowed(out)
+        wide = self._wide(current)
+        return self._stepped(wide, self._fold.commit(wide))
+
+    @override
+    def commit_with(self, contributions: Sequence[Contribution], current: GlobalModel) -> Buffer:
+        if self._widened.copies:
+            return super().commit_with(contributions, current)
+        return self._stepped(current, self._fold.commit_with(contributions, current))
+
+    def _wide(self, current: GlobalModel) -> GlobalModel:
+        return GlobalModel(current.version, self._widened.layout, self._widened.buffer(current.buffer))
+
+    def _stepped(self, current: GlobalModel, combined: Buffer) -> Buffer:
+        """The next version, in the memory of what was combined where the layout is no wider than the model's."""
+        for dtype, start, end, stepper in self._runs:
+            if stepper is not None:
+                _step(stepper, values(current.buffer, dtype, start, end), values(combined, dtype, start, end))
+        zero_padding(combined, self._widened.layout)
+        return self._widened.narrowed(combined)
 
     @override
     def abandon(self) -> None:
@@ -127,7 +143,10 @@ class ServerFold(Fold):
 
 def _step(stepper: Stepper, x: Array, combined: Array) -> None:
     """Write x plus the optimiser's step over what was combined."""
-    for at in blocks(x.size):
+
+    def work(at: slice) -> None:
         np.subtract(combined[at], x[at], out=combined[at])
         stepper.step(at, combined[at])
         np.add(x[at], combined[at], out=combined[at])
+
+    share_out(work, list(blocks(x.size)), 2 * x.size)

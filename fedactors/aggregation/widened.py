@@ -15,6 +15,7 @@ class Widened:
 
     Attributes:
         layout: the wide one.
+        copies: whether they differ.
     """
 
     def __init__(self, layout: Layout, *, keeps: bool) -> None:
@@ -23,13 +24,14 @@ class Widened:
         self._keeps = keeps
         self._scratch: Buffer | None = None
         self.layout = layout
-        if any(_is_narrow(tensor.dtype) for tensor in layout.tensors):
+        self.copies = any(_is_narrow(tensor.dtype) for tensor in layout.tensors)
+        if self.copies:
             specs = [(t.name, "float32" if _is_narrow(t.dtype) else t.dtype, t.shape) for t in layout.tensors]
             self.layout = Layout.from_specs(specs)
 
     def contribution(self, contribution: Contribution) -> Contribution:
         """A contribution in the wide layout."""
-        if self.layout is self._narrow:
+        if not self.copies:
             return contribution
         if self._scratch is None or self._keeps:
             self._scratch = np.zeros(self.layout.nbytes, np.uint8)
@@ -46,7 +48,7 @@ class Widened:
         return self._new(self.layout, buffer, self._narrow)
 
     def _new(self, layout: Layout, buffer: Buffer, to: Layout) -> Buffer:
-        if self.layout is self._narrow:
+        if not self.copies:
             return buffer
         out = np.zeros(to.nbytes, np.uint8)
         _copy(layout, buffer, to, out)
