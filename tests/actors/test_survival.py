@@ -15,6 +15,7 @@ from fedactors.actors.gateway import Gateway
 from fedactors.actors.learner_proxy import LearnerProxy
 from fedactors.actors.life import Life
 from fedactors.aggregation.fedavg import FedAvgFold
+from fedactors.aggregation.ordered import OrderedFold
 from fedactors.errors import FederationFailed
 from fedactors.record import Event, History
 from fedactors.scheduling.rounds import RoundsSchedule
@@ -73,8 +74,8 @@ async def run() -> tuple[History, list[Event], np.ndarray]:
 
 
 FAILURES = [
-    (FedAvgFold, "add", 1),
-    (FedAvgFold, "commit", 3),
+    (OrderedFold, "add", 1),
+    (FedAvgFold, "commit_with", 3),
     (RoundsSchedule, "handle", 2),
     (RoundsSchedule, "handle", 9),
     (RoundsSchedule, "handle", 20),
