@@ -3,11 +3,12 @@
 import asyncio
 import random
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from fedactors.errors import NoSuchModel, RemoteProtocolError, StreamClosed
+from fedactors.errors import RemoteProtocolError, StreamClosed
 from fedactors.learner import LearnerClient, Patience
 from fedactors.learner.worker import inline
 from fedactors.model import GlobalModel, Layout
@@ -25,6 +26,7 @@ from fedactors.protocol import (
     read_opening,
     receive_blob,
     refuse,
+    refuse_fetch,
     send_blob,
     welcome,
 )
@@ -32,6 +34,7 @@ from fedactors.transport import Address
 from fedactors.transport.memory import MemoryTransport
 
 CHUNK_BYTES = 64
+FRAMES_BEFORE_CUT = 8
 PATIENCE = Patience(connect_s=1.0, reconnect_s=1.0)
 
 
@@ -46,14 +49,15 @@ class ScriptedController:
     """Serves any number of models; every list is in the order of events.
 
     `refusals`: goodbyes instead of the next welcomes. `push_faults`: what becomes of the next pushes: "cut" (after the weights
-    have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered. `welcome_with`: further terms.
+    have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered;
+    `fetches_that_are_cut`: how many are cut after FRAMES_BEFORE_CUT frames. `welcome_with`: further terms.
     """
 
     def __init__(self):
         self.models, self.tokens = {}, []
         self.hellos, self.fetched, self.updates, self.pushed = [], [], [], []
         self.refusals, self.push_faults, self.knows_tokens = [], [], True
-        self.fetches_that_hang = 0
+        self.fetches_that_hang = self.fetches_that_are_cut = 0
         self.welcome_with = {}
         self.joined, self.said = asyncio.Queue(), asyncio.Queue()
         self.session = None
@@ -88,10 +92,17 @@ class ScriptedController:
             self.fetches_that_hang -= 1
             await asyncio.Event().wait()
         if request.version not in self.models:
-            raise NoSuchModel(f"no version {request.version}")
+            await refuse_fetch(stream, f"no version {request.version}")
+            return
         model = self.models[request.version]
         blob = encode_blob(model.version, model.layout, model.buffer, CHUNK_BYTES)
-        await send_blob(stream, blob, layout_known=request.layout_digest == model.layout.digest)
+        if self.fetches_that_are_cut:
+            self.fetches_that_are_cut -= 1
+            for frame in islice(blob.frames(layout_known=False, first=request.offset // CHUNK_BYTES), FRAMES_BEFORE_CUT):
+                await stream.send(frame)
+            stream.cut("told to")
+            return
+        await send_blob(stream, blob, layout_known=request.layout_digest == model.layout.digest, offset=request.offset)
 
     async def _push(self, stream):
         opening = await read_opening(stream)
