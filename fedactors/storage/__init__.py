@@ -4,6 +4,7 @@
     entries     what is kept, and what is said of it
     memory      in this process, for as long as it runs
     file        in a directory: slots (files of one model each), index (which slot holds which)
+    redis       in a Redis or Valkey server: redis_shelf (models in chunks), redis_link (a connection that comes back)
     shelved     a Storage but for its place: library (every decision) over catalogue (what there is, what makes room)
     shelf       the place: what a backend has to do
 

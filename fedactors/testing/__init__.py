@@ -15,7 +15,7 @@ from fedactors.testing.conformance_learner import check_learner
 from fedactors.testing.conformance_rule import check_rule
 from fedactors.testing.conformance_scheduler import Referee, check_scheduler
 from fedactors.testing.conformance_selection import check_selection
-from fedactors.testing.conformance_store import check_large_model, check_store
+from fedactors.testing.conformance_store import check_large_model, check_many_learners, check_store
 from fedactors.testing.conformance_transport import check_transport
 from fedactors.testing.faults import Direction, Ending, Faults, everyone, only
 from fedactors.testing.faulty_wire import FaultyWire, WireStatistics
@@ -37,6 +37,7 @@ __all__ = [
     "WireStatistics",
     "check_large_model",
     "check_learner",
+    "check_many_learners",
     "check_rule",
     "check_scheduler",
     "check_selection",

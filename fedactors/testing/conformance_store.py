@@ -74,6 +74,34 @@ async def check_large_model(make: Callable[[], Storage], nbytes: int, *, home: H
         assert np.array_equal(found, buffer), f"a model of {layout.nbytes:,} bytes came back different"
 
 
+async def check_many_learners(
+    make: Callable[[], Storage], learners: int = 10_000, *, survives_reopening: bool = False, home: Home = ANYWHERE
+) -> None:
+    """Put a small model of each of many learners, and select some.
+
+    Raises:
+        AssertionError: one is missing, or came back different.
+    """
+    names = [f"learner-{index}" for index in range(learners)]
+    wanted = names[:: max(1, learners // 10)]
+    async with _opened(make, home) as store:
+        for start in range(0, learners, 100):
+            await asyncio.gather(*(store.put(_sent(name, 0)) for name in names[start : start + 100]))
+        await _has_many(store, learners, wanted)
+    if survives_reopening:
+        async with _opened(make, home) as store:
+            await _has_many(store, learners, wanted)
+
+
+async def _has_many(store: Storage, learners: int, wanted: list[LearnerId]) -> None:
+    statistics = await store.statistics()
+    assert statistics.learners == learners, f"of {learners:,} learners {statistics.learners:,} have a lineage"
+    found = [one async for one in store.select(wanted, 1)]
+    assert [one.learner for one in found] == wanted, "select does not find every learner"
+    for one in found:
+        assert one.buffer.tobytes() == _sent(one.learner, 0).buffer.tobytes(), f"the model of {one.learner} has changed"
+
+
 @asynccontextmanager
 async def _opened(make: Callable[[], Storage], home: Home) -> AsyncIterator[Storage]:
     store = make()

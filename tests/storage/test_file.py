@@ -13,7 +13,7 @@ from fedactors.model import GlobalModel, Layout
 from fedactors.storage import Home, LearnerModel
 from fedactors.storage.file import FileStorage
 from fedactors.storage.slots import COPIED_BYTES_MAX, FREE_SLOTS_MAX
-from fedactors.testing import check_large_model, check_store
+from fedactors.testing import check_large_model, check_many_learners, check_store
 
 SMALL = Layout.from_specs([("w", "float32", (16,))])
 LARGE = Layout.from_specs([("w", "uint8", (COPIED_BYTES_MAX + 1,))])
@@ -142,18 +142,8 @@ async def test_what_a_torn_put_left_goes_when_the_directory_is_opened(opened, pl
     assert (await store.get(1)).buffer[0] == 1
 
 
-async def test_ten_thousand_learners_have_lineages(opened, place):
-    store = FileStorage(place=str(place))
-    await store.open(Home(threaded=False))
-    for index in range(10_000):
-        await store.put(LearnerModel(f"learner-{index}", 0, 0, SMALL, np.full(SMALL.nbytes, index % 251, np.uint8)))
-    await store.close()
-    store = await opened()
-    statistics = await store.statistics()
-    assert (statistics.learners, statistics.nbytes) == (10_000, 10_000 * SMALL.nbytes)
-    wanted = [0, 4_999, 9_999]
-    found = [one async for one in store.select([f"learner-{index}" for index in wanted], 1)]
-    assert [one.buffer[0] for one in found] == [index % 251 for index in wanted]
+async def test_ten_thousand_learners_have_lineages(place):
+    await check_many_learners(lambda: FileStorage(place=str(place)), survives_reopening=True)
 
 
 # -------------------------------------------------------------------------------------------------- directories not to be used

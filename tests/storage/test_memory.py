@@ -10,7 +10,7 @@ from fedactors.model import GlobalModel, Layout
 from fedactors.storage import LearnerModel, Statistics
 from fedactors.storage.library import FACTS_BYTES_MAX
 from fedactors.storage.memory import MemoryStorage
-from fedactors.testing import check_store
+from fedactors.testing import check_many_learners, check_store
 
 LAYOUT = Layout.from_specs([("w", "float32", (3,))])
 NBYTES = LAYOUT.nbytes
@@ -38,6 +38,10 @@ async def sequences(storage, learner):
 @pytest.mark.parametrize("lineage_length", [0, 1, 4])
 async def test_memory_conforms(lineage_length):
     await check_store(lambda: MemoryStorage(lineage_length), lineage_length=lineage_length)
+
+
+async def test_ten_thousand_learners_have_lineages():
+    await check_many_learners(MemoryStorage)
 
 
 async def test_newest_versions_are_kept():
