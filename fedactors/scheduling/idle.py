@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import numpy as np
+from typing_extensions import override
 
 from fedactors.model import LearnerId
 from fedactors.scheduling.base import Terms
 from fedactors.scheduling.books import Books
 from fedactors.scheduling.cohort import drawn, filled
-from fedactors.selection.base import Candidate
+from fedactors.selection.base import Candidate, Pool, Selection
 from fedactors.task import Round
 
 
 class IdleLearners:
-    """Idle learners, the one that is idle for longest first.
+    """Idle learners, in the selection policy's pool.
 
-    Where selection takes everyone, each operation takes constant time for each learner that it touches; another policy is shown
-    every idle learner each time that a task is given.
+    Each operation takes no longer than the pool's for each learner that it touches. A policy without a pool of its own is shown
+    every idle learner each time that a task is given, and everybody when somebody has come or gone.
     """
 
     def __init__(self, books: Books, terms: Terms, concurrency: int | None) -> None:
         self._books = books
         self._selection = terms.selection
-        self._terms = terms
         self._concurrency = concurrency
-        self._idle: OrderedDict[LearnerId, None] = OrderedDict()
+        pool = terms.selection.pool()
+        self._pool: Pool = Asked(terms.selection) if pool is None else pool
+        self._rng = terms.rng(terms.first_round, draw=1)
+        self._idle: set[LearnerId] = set()
+        self._taken: set[LearnerId] = set()  # of those that are here, whom the policy takes
         self._picked: int | None = None  # how many the policy picks of all that are here
-        self._draws = (0, 0)  # of a round
 
     def __len__(self) -> int:
         return len(self._idle)
@@ -34,59 +37,92 @@ class IdleLearners:
     def joined(self, learner: LearnerId) -> None:
         """A learner is here, or is known anew; one that rested does not any more."""
         self._picked = None
+        self._pool.discard(learner)
+        self._idle.discard(learner)
+        if self._selection.takes(self._books.here[learner]):
+            self._taken.add(learner)
+        else:
+            self._taken.discard(learner)
         self.freed(learner, rests=False)
 
     def left(self, learner: LearnerId) -> None:
         """A learner is gone."""
         self._picked = None
-        self._idle.pop(learner, None)
+        self._taken.discard(learner)
+        self._idle.discard(learner)
+        self._pool.discard(learner)
 
     def freed(self, learner: LearnerId, *, rests: bool) -> None:
         """A learner's training task is over, if it had one; `rests`: it shall have no other."""
         if learner in self._books.here and not rests and not self._trains(learner):
-            self._idle.setdefault(learner)
+            self._idle.add(learner)
+            self.learned(learner)
+
+    def learned(self, learner: LearnerId) -> None:
+        """Something new is known of a learner, which need not be idle."""
+        if learner in self._idle and learner in self._taken:
+            self._pool.add(self._books.here[learner])
 
     def any_eligible(self, round_: Round) -> bool:
         """Whether the policy takes any of them."""
-        if self._selection.takes_everyone or not self._idle:
-            return bool(self._idle)
-        return bool(self._selection.select(self._candidates(), round_, self._terms.rng(round_)))
+        if isinstance(self._pool, Asked) and self._pool:
+            return self._pool.takes_any(round_, self._rng)
+        return len(self._pool) > 0
 
     def take(self, round_: Round) -> list[LearnerId]:
         """Those that are given a task now; they are not idle any more."""
-        if not self._idle:
+        if not self._pool:
             return []
-        slots = min(self._target(round_) - self._books.tasks.num_training, len(self._idle))
-        if slots <= 0:
-            return []
-        if self._selection.takes_everyone:
-            return [self._idle.popitem(last=False)[0] for _ in range(slots)]
-        chosen = self._choose(slots, round_)
-        for learner in chosen:
-            del self._idle[learner]
+        slots = self._target(round_) - self._books.tasks.num_training
+        chosen = self._pool.draw(slots, round_, self._rng) if slots > 0 else []
+        self._idle.difference_update(chosen)
         return chosen
-
-    def _choose(self, slots: int, round_: Round) -> list[LearnerId]:
-        last, draw = self._draws
-        self._draws = (round_, draw + 1 if last == round_ else 1)
-        rng = self._terms.rng(round_, self._draws[1])
-        return drawn(filled(self._selection, self._candidates(), slots, round_, rng), slots, rng)
 
     def _target(self, round_: Round) -> int:
         """How many may train at the same time: as many as the policy picks of all who are here, and at most `concurrency`."""
-        if self._selection.takes_everyone:
-            picked = len(self._books.here)
-        else:
-            picked = self._picked = self._picked or self._pick(round_)
-        return picked if self._concurrency is None else min(picked, self._concurrency)
+        if self._picked is None:
+            asked = isinstance(self._pool, Asked)
+            self._picked = self._pick(round_) if asked else self._selection.size(len(self._taken))
+        return self._picked if self._concurrency is None else min(self._picked, self._concurrency)
 
     def _pick(self, round_: Round) -> int:
         everybody = [self._books.here[learner] for learner in sorted(self._books.here)]
-        return max(1, len(self._selection.select(everybody, round_, self._terms.rng(round_))))
-
-    def _candidates(self) -> list[Candidate]:
-        return [self._books.here[learner] for learner in sorted(self._idle)]
+        return max(1, len(self._selection.select(everybody, round_, self._rng)))
 
     def _trains(self, learner: LearnerId) -> bool:
         entries = map(self._books.tasks.get, self._books.tasks.of_learner(learner))
         return any(entry.train for entry in entries if entry is not None)
+
+
+class Asked(Pool):
+    """The pool of a policy that has none: it selects from everybody who is in."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._candidates: dict[LearnerId, Candidate] = {}
+
+    @override
+    def add(self, candidate: Candidate) -> None:
+        self._candidates[candidate.learner] = candidate
+
+    @override
+    def discard(self, learner: LearnerId) -> None:
+        self._candidates.pop(learner, None)
+
+    @override
+    def draw(self, number: int, round_: Round, rng: np.random.Generator) -> list[LearnerId]:
+        chosen = drawn(filled(self._selection, self._in_order(), number, round_, rng), number, rng)
+        for learner in chosen:
+            del self._candidates[learner]
+        return chosen
+
+    def takes_any(self, round_: Round, rng: np.random.Generator) -> bool:
+        """Whether the policy picks any of them."""
+        return bool(self._selection.select(self._in_order(), round_, rng))
+
+    def _in_order(self) -> list[Candidate]:
+        return [self._candidates[learner] for learner in sorted(self._candidates)]
+
+    @override
+    def __len__(self) -> int:
+        return len(self._candidates)

@@ -52,9 +52,9 @@ from fedactors.scheduling.base import (
     Wait,
 )
 from fedactors.scheduling.books import Books, task_deadline
-from fedactors.scheduling.cohort import drawn
 from fedactors.scheduling.evaluations import Evaluations, Result
 from fedactors.scheduling.idle import IdleLearners
+from fedactors.selection.pool import Urn
 from fedactors.task import Refusal, Round, TaskId
 
 WhenStale: TypeAlias = Literal["refuse", "wait"]
@@ -127,6 +127,7 @@ class StreamSchedule(Schedule):
         self._books = Books(terms)
         self._evaluations = Evaluations(self._books, terms)
         self._idle = IdleLearners(self._books, terms, rules.concurrency)
+        self._everybody = Urn()
         self._phase = Phase.IDLE
         self._round: _Round | None = None
         self._next_round = terms.first_round
@@ -155,6 +156,7 @@ class StreamSchedule(Schedule):
             case Joined(candidate):
                 self._books.join(candidate)
                 self._failures.pop(candidate.learner, None)
+                self._everybody.put(candidate.learner)
                 self._idle.joined(candidate.learner)
             case Departed(learner):
                 self._departed(learner)
@@ -165,6 +167,7 @@ class StreamSchedule(Schedule):
                     self._task_failed(entry, event.task)
             case EvaluationArrived():
                 if (entry := self._books.evaluated(event)) is not None:
+                    self._idle.learned(entry.learner)
                     self._evaluations.settle(entry.round)
             case DeadlinePassed(key):
                 if self._books.passed(key) and not self._evaluations.overdue(key):
@@ -189,6 +192,7 @@ class StreamSchedule(Schedule):
         for task in tasks:
             self._task_of.pop(task_deadline(task), None)
         self._failures.pop(learner, None)
+        self._everybody.discard(learner)
         self._idle.left(learner)
 
     def _task_failed(self, entry: OpenTask, task: TaskId) -> None:
@@ -334,8 +338,7 @@ class StreamSchedule(Schedule):
     def _evaluators(self, result: Result, *, is_last: bool) -> list[LearnerId]:
         """Who evaluates a result: a sample; without that option, whose updates it combined, and everybody the last one."""
         if self._rules.evaluators is not None:
-            rng = self._terms.rng(result.number)
-            return drawn(sorted(self._books.here), self._rules.evaluators, rng)
+            return self._everybody.sample(self._rules.evaluators, self._terms.rng(result.number))
         return sorted(self._books.here) if is_last else list(result.cohort)
 
     def _combine(self) -> None:

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 
 from fedactors.model import LearnerId
+from fedactors.selection.candidate import Candidate
+from fedactors.selection.pool import Pool
 from fedactors.task import Round
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A learner that could take part, and what is known of it since it joined.
-
-    Attributes:
-        learner: its id.
-        num_examples: the size of its training data, as declared when it joined.
-        tags: labels it declared when it joined.
-        loss: the metric `loss` of its latest training or, where it reports none, of its latest evaluation; None: not known.
-        duration_s: seconds from its latest training task to the update; None: not known.
-        last_round: the latest round in which it was given a training task; None: it never was.
-        last_task: a number that grows with every training task that anybody is given, of its latest one; None: it had none.
-        ms_per_batch, ms_per_epoch: milliseconds, of its latest training that reported them; 0: not known.
-    """
-
-    learner: LearnerId
-    num_examples: int = 0
-    tags: frozenset[str] = field(default_factory=frozenset)
-    loss: float | None = None
-    duration_s: float | None = None
-    last_round: Round | None = None
-    last_task: int | None = None
-    ms_per_batch: float = 0.0
-    ms_per_epoch: float = 0.0
+__all__ = ["Candidate", "Pool", "Selection"]
 
 
 class Selection(ABC):
     """A policy that picks a round's cohort. Implementations are frozen dataclasses whose fields are their options.
 
-    Attributes:
-        takes_everyone: it picks every candidate, always: protocols then need not ask it.
+    Where learners train without rounds in step, somebody is chosen at each update. A policy that has a `pool` is quick at that,
+    however many learners there are; another is asked to `select` from all that are idle.
     """
-
-    takes_everyone: ClassVar[bool] = False
 
     @abstractmethod
     def select(self, candidates: Sequence[Candidate], round_: Round, rng: np.random.Generator) -> list[LearnerId]:
@@ -60,3 +34,15 @@ class Selection(ABC):
         Returns:
             Ids of candidates, none twice. None at all means that nobody here may take part: the round waits for who joins.
         """
+
+    def pool(self) -> Pool | None:
+        """An empty pool of this policy's; None: it has none, and `takes` and `size` are not asked either."""
+        return None
+
+    def takes(self, candidate: Candidate) -> bool:  # noqa: ARG002  # most policies take everybody
+        """Whether it would ever pick such a learner."""
+        return True
+
+    def size(self, learners: int) -> int:
+        """How many it picks of so many learners, >= 1, that it takes: so many train at the same time."""
+        return learners

@@ -12,6 +12,7 @@ from typing_extensions import override
 from fedactors.errors import ConfigError
 from fedactors.model import LearnerId
 from fedactors.selection.base import Candidate, Selection
+from fedactors.selection.pool import Pool, Urn
 from fedactors.selection.uniform import Uniform
 from fedactors.task import Round
 
@@ -40,9 +41,21 @@ class ByTag(Selection):
 
     @override
     def select(self, candidates: Sequence[Candidate], round_: Round, rng: np.random.Generator) -> list[LearnerId]:
-        wanted = frozenset(self.tags)
-        matches = wanted.issubset if self.match == "all" else lambda tags: not wanted.isdisjoint(tags)
-        eligible = [candidate for candidate in candidates if matches(candidate.tags)]
+        eligible = [candidate for candidate in candidates if self.takes(candidate)]
         if self.count is None or not eligible:
             return [candidate.learner for candidate in eligible]
         return Uniform(count=self.count).select(eligible, round_, rng)
+
+    @override
+    def pool(self) -> Pool:
+        return Urn()
+
+    @override
+    def takes(self, candidate: Candidate) -> bool:
+        if self.match == "all":
+            return candidate.tags.issuperset(self.tags)
+        return not candidate.tags.isdisjoint(self.tags)
+
+    @override
+    def size(self, learners: int) -> int:
+        return learners if self.count is None else min(self.count, learners)

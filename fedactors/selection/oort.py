@@ -12,6 +12,7 @@ from typing_extensions import override
 from fedactors.errors import ConfigError
 from fedactors.model import Array, LearnerId
 from fedactors.selection.base import Candidate, Selection
+from fedactors.selection.pool import Pool
 from fedactors.task import Round
 
 CUTOFF = 0.95
@@ -73,17 +74,31 @@ class Oort(Selection):
 
     @override
     def select(self, candidates: Sequence[Candidate], round_: Round, rng: np.random.Generator) -> list[LearnerId]:
-        size = min(self.count, len(candidates))
         tried = [place for place, candidate in enumerate(candidates) if candidate.loss is not None]
         untried = [place for place, candidate in enumerate(candidates) if candidate.loss is None]
-        exploring = min(round(self._epsilon(round_) * size), len(untried))
-        exploiting = min(size - exploring, len(tried))
-        exploring = size - exploiting
+        exploring, exploiting = self.shares(len(untried), len(tried), round_)
         chosen = [untried[place] for place in rng.permutation(len(untried)).tolist()[:exploring]]
         if exploiting:
             utilities = self.utilities([candidates[place] for place in tried], round_)
             chosen += [tried[place] for place in _drawn_by_utility(utilities, exploiting, rng)]
         return [candidates[place].learner for place in sorted(chosen)]
+
+    @override
+    def pool(self) -> Pool:
+        from fedactors.selection.oort_pool import OortPool  # which is made of this policy
+
+        return OortPool(self)
+
+    @override
+    def size(self, learners: int) -> int:
+        return min(self.count, learners)
+
+    def shares(self, untried: int, tried: int, round_: Round) -> tuple[int, int]:
+        """How many of a cohort explore, and how many exploit, where so many are there of each kind."""
+        size = self.size(untried + tried)
+        exploring = min(round(self._epsilon(round_) * size), untried)
+        exploiting = min(size - exploring, tried)
+        return size - exploiting, exploiting
 
     def _epsilon(self, round_: Round) -> float:
         return max(self.explore_min, self.explore * self.explore_decay ** (round_ - 1))
@@ -116,10 +131,17 @@ def _scaled(values: Array) -> Array:
     return np.ones(len(values)) if most == least else np.asarray((values - least) / (most - least))
 
 
+def chances(utilities: Array, number: int) -> Array:
+    """float64[len(utilities)], not normalised: above 0 for those that come near the best `number`, 0 for the others."""
+    last_fitting = float(np.sort(utilities)[-number])
+    shares = utilities + max(float(utilities.max()), 1.0) * 1e-9  # none of those near is 0: all can be drawn
+    return np.where(utilities >= CUTOFF * last_fitting, shares, 0.0)
+
+
 def _drawn_by_utility(utilities: Array, number: int, rng: np.random.Generator) -> list[int]:
     """So many places, drawn by utility from those that come near the best `number`."""
-    last_fitting = float(np.sort(utilities)[-number])
-    near = np.flatnonzero(utilities >= CUTOFF * last_fitting)
-    shares = utilities[near] + max(float(utilities.max()), 1.0) * 1e-9  # none is 0: all can be drawn
+    every = chances(utilities, number)
+    near = np.flatnonzero(every)
+    shares = every[near]
     drawn: list[int] = near[rng.choice(len(near), size=number, replace=False, p=shares / shares.sum())].tolist()
     return drawn

@@ -12,6 +12,8 @@ from typing_extensions import override
 from fedactors.errors import ConfigError
 from fedactors.model import LearnerId
 from fedactors.selection.base import Candidate, Selection
+from fedactors.selection.pool import Pool, Urn
+from fedactors.selection.weights import Weights
 from fedactors.task import Round
 
 
@@ -48,6 +50,68 @@ class PowerOfChoice(Selection):
         drawn = _drawn_by_size(candidates, min(self.candidates, len(candidates)), rng)
         worst_first = sorted(drawn, key=lambda place: -_loss(candidates[place]))  # stable: equal ones stay in random order
         return [candidates[place].learner for place in sorted(worst_first[: self.count])]
+
+    @override
+    def pool(self) -> Pool:
+        return Worst(self)
+
+    @override
+    def size(self, learners: int) -> int:
+        return min(self.count, learners)
+
+
+class Worst(Pool):
+    """Idle learners; of d that are drawn by the size of their data, those with the largest loss are taken, the others put back."""
+
+    def __init__(self, policy: PowerOfChoice) -> None:
+        self._policy = policy
+        self._known: dict[LearnerId, Candidate] = {}
+        self._by_size = Weights()
+        self._without_data = Urn()
+
+    @override
+    def add(self, candidate: Candidate) -> None:
+        self.discard(candidate.learner)
+        self._known[candidate.learner] = candidate
+        self._put(candidate.learner)
+
+    def _put(self, learner: LearnerId) -> None:
+        if size := self._known[learner].num_examples:
+            self._by_size.put(learner, size)
+        else:
+            self._without_data.put(learner)
+
+    @override
+    def discard(self, learner: LearnerId) -> None:
+        self._known.pop(learner, None)
+        self._by_size.discard(learner)
+        self._without_data.discard(learner)
+
+    @override
+    def draw(self, number: int, round_: Round, rng: np.random.Generator) -> list[LearnerId]:
+        taken: list[LearnerId] = []
+        while self._known and len(taken) < number:
+            taken += self._choose(number - len(taken), rng)
+        return taken
+
+    def _choose(self, number: int, rng: np.random.Generator) -> list[LearnerId]:
+        """As one cohort of the policy's, and if that is too many, some of them."""
+        drawn = [self._draw_one(rng) for _ in range(min(self._policy.candidates, len(self._known)))]
+        cohort = Urn(sorted(drawn, key=lambda learner: -_loss(self._known[learner]))[: self._policy.count])
+        taken = cohort.draw(number, 0, rng)
+        for learner in drawn:
+            if learner in taken:
+                del self._known[learner]
+            else:
+                self._put(learner)
+        return taken
+
+    def _draw_one(self, rng: np.random.Generator) -> LearnerId:
+        return self._by_size.draw_one(rng) if self._by_size.total else self._without_data.draw_one(rng)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 def _drawn_by_size(candidates: Sequence[Candidate], number: int, rng: np.random.Generator) -> list[int]:

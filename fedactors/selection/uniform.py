@@ -11,6 +11,7 @@ from typing_extensions import override
 from fedactors.errors import ConfigError
 from fedactors.model import LearnerId
 from fedactors.selection.base import Candidate, Selection
+from fedactors.selection.pool import Pool, Urn
 from fedactors.task import Round
 
 
@@ -40,12 +41,16 @@ class Uniform(Selection):
 
     @override
     def select(self, candidates: Sequence[Candidate], round_: Round, rng: np.random.Generator) -> list[LearnerId]:
-        size = min(self._size(len(candidates)), len(candidates))
-        drawn = rng.choice(len(candidates), size=size, replace=False)
+        drawn = rng.choice(len(candidates), size=self.size(len(candidates)), replace=False)
         return [candidates[index].learner for index in sorted(drawn.tolist())]
 
-    def _size(self, candidates: int) -> int:
+    @override
+    def pool(self) -> Pool:
+        return Urn()
+
+    @override
+    def size(self, learners: int) -> int:
         if self.count is not None:
-            return self.count
+            return min(self.count, learners)
         assert self.fraction is not None, "held by __post_init__"
-        return max(1, round(self.fraction * candidates))
+        return max(1, round(self.fraction * learners))

@@ -7,7 +7,7 @@ def test_my_policy_conforms():
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +41,38 @@ def check_selection(selection: Selection, *, tags: Sequence[str] = ("fast", "slo
             again = _select(selection, candidates, round_)
             assert cohort == again, f"round {round_} was selected as {cohort}, then as {again}: draw all that is random from rng"
         assert candidates == given, "the candidates were changed; they are the caller's"
+        if selection.pool() is not None:
+            _check_pool(selection, candidates)
+
+
+def _check_pool(selection: Selection, candidates: Sequence[Candidate]) -> None:
+    """Its pool gives everybody whom the policy takes, nobody twice, nobody who is struck out, and the same again."""
+    taken = [candidate for candidate in candidates if selection.takes(candidate)]
+    cohort = _select(selection, candidates, 1)
+    size = selection.size(len(taken))
+    assert size == len(cohort), f"it picks {len(cohort)} of {len(candidates)} candidates, and says that it would pick {size}"
+    struck_out = {candidate.learner for candidate in taken[::3]}
+    drawn = _drained(selection, taken, struck_out)
+    assert sorted(drawn) == sorted(candidate.learner for candidate in taken if candidate.learner not in struck_out), (
+        f"its pool gave {drawn} of {[candidate.learner for candidate in taken]} without {sorted(struck_out)}"
+    )
+    again = _drained(selection, taken, struck_out)
+    assert drawn == again, f"its pool gave {drawn}, then {again}: draw all that is random from rng"
+
+
+def _drained(selection: Selection, candidates: Sequence[Candidate], struck_out: Collection[LearnerId]) -> list[LearnerId]:
+    pool, rng = selection.pool(), np.random.default_rng(1)
+    assert pool is not None, "it had a pool before"
+    for candidate in [*candidates, *candidates]:  # entered twice is entered once
+        pool.add(candidate)
+    for learner in [*struck_out, *struck_out, "a stranger"]:
+        pool.discard(learner)
+    drawn: list[LearnerId] = []
+    while pool:
+        left = len(pool)
+        drawn += pool.draw(1 + len(drawn) % 3, 1, rng)
+        assert len(pool) < left, f"its pool holds {left} learners and gives none"
+    return drawn
 
 
 def _candidate(n: int, tag: str, *, knows: bool) -> Candidate:

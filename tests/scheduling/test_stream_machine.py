@@ -5,6 +5,7 @@ import pytest
 from fedactors.scheduling import base as on
 from fedactors.scheduling.asynchronous import Asynchronous
 from fedactors.scheduling.buffered import Buffered
+from fedactors.selection.everyone import Everyone
 from fedactors.task import Refusal
 from fedactors.testing.conformance_scheduler import Referee, check_scheduler
 
@@ -81,7 +82,7 @@ class Flowing(Referee):
         enough = len(self.accepted) >= self.goal
         assert not self.finishing, "Finish leaves no round open"
         assert not enough or self.options.when_stale == "wait", "a round that can commit does"
-        if not enough and self.options.concurrency is None and self.terms.selection.takes_everyone:
+        if not enough and self.options.concurrency is None and isinstance(self.terms.selection, Everyone):
             at_work = {self.tasks[task].learner for task in self.open_tasks(train=True)}
             rest = {learner for learner, times in self.failed.items() if times >= self.options.max_failed_tasks}
             assert self.here <= at_work | rest, "nobody is idle"
