@@ -71,6 +71,16 @@ def agrees(layout, found, expected, size=4.0, relative=1e-6):
             assert (abs(value - clipped(tensor.dtype, wanted)) <= tolerance).all(), (tensor, value, wanted)
 
 
+def rounded(layout, expected):
+    """A buffer of what an oracle expects: integers to the nearest, half to even."""
+    buffer = np.zeros(layout.nbytes, np.uint8)
+    for tensor in layout.tensors:
+        wanted = expected[tensor.name]
+        exactly = wanted if is_floating(tensor.dtype) else clipped(tensor.dtype, np.rint(wanted))
+        layout.views(buffer)[tensor.name][...] = exactly.astype(DTYPES[tensor.dtype])
+    return buffer
+
+
 def clipped(dtype, wanted):
     """As far as an integer dtype goes."""
     if dtype == "bool":
