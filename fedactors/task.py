@@ -28,6 +28,10 @@ class TaskKind(enum.StrEnum):
     EVALUATE = "evaluate"
 
 
+TaskKey: TypeAlias = tuple[TaskKind, LearnerId, Round, Version]
+"""What a task is known by when it is given again."""
+
+
 class Refusal(enum.StrEnum):
     """Why an answer to a task was not accepted."""
 

@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 from fedactors.journal.records import Admitted, Committing, Counted, Given, Happened, Opened, Record
 from fedactors.model import LearnerId, Version
 from fedactors.record import Event, EventKind
-from fedactors.task import Round, TaskId, TaskKind
-
-TaskKey = tuple[TaskKind, LearnerId, Round, Version]
-"""What a task is known by when it is given again."""
-
+from fedactors.task import Round, TaskId, TaskKey, TaskKind
 
 @dataclass(frozen=True, slots=True)
 class Unended:

@@ -14,15 +14,15 @@ has its learners train on across rounds: an update that arrives between two roun
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
 import numpy as np
 
 from fedactors.model import LearnerId, Version
 from fedactors.selection.base import Candidate, Selection
-from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
+from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TaskKey, TrainReport
 
 # ---------------------------------------------------------------------------------------------------------------- events
 
@@ -119,6 +119,21 @@ class Finish:
     combine_open: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Unended:
+    """A round was committed by a machine before this one and has not ended: its result is still to be evaluated.
+
+    Attributes:
+        cohort: whose updates it combined, or who was asked for them.
+        last: no round comes after it.
+    """
+
+    round: Round
+    version: Version
+    cohort: tuple[LearnerId, ...]
+    last: bool = False
+
+
 Event: TypeAlias = (
     Joined
     | Departed
@@ -130,6 +145,7 @@ Event: TypeAlias = (
     | CombineFailed
     | Proceed
     | Finish
+    | Unended
 )
 
 # -------------------------------------------------------------------------------------------------------------- commands
@@ -287,6 +303,8 @@ class Terms:
         version: the global model's version that the next round starts from.
         first_round: the number of the next round, from 1.
         tasks: yields task ids that were never used before in this federation.
+        given: tasks of a machine before this one that nobody has answered; one that is given again keeps its id, so that an
+            answer that is under way is known.
     """
 
     selection: Selection
@@ -297,6 +315,7 @@ class Terms:
     evaluate_timeout_s: float | None = None
     version: Version = 0
     first_round: Round = 1
+    given: Mapping[TaskKey, TaskId] = field(default_factory=dict)
 
     def learners_needed(self, round_: Round) -> int:
         """How many learners must be here before a round begins."""

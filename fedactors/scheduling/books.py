@@ -25,7 +25,7 @@ from fedactors.scheduling.base import (
 )
 from fedactors.scheduling.open_tasks import OpenTasks
 from fedactors.selection.base import Candidate
-from fedactors.task import Refusal, Round, TaskId, TrainReport
+from fedactors.task import Refusal, Round, TaskId, TaskKey, TaskKind, TrainReport
 
 LATE_TASKS_MAX = 10_000
 """Cancelled tasks that are remembered, so that their answers are refused as late; older ones are refused as unknown."""
@@ -52,6 +52,7 @@ class Books:
         self.version: Version = terms.version
         self.commands: list[Command] = []
         self._task_ids = terms.tasks
+        self._given_before = dict(terms.given)
         self._late: OrderedDict[TaskId, None] = OrderedDict()
         self._tell_training_loss: set[LearnerId] = set()
         self._deadlines: set[str] = set()
@@ -91,7 +92,7 @@ class Books:
 
     def train(self, learner: LearnerId, round_: Round, steps: int | None = None) -> TaskId:
         """Give a learner that is here a training task on the newest version."""
-        task = next(self._task_ids)
+        task = self._task_id((TaskKind.TRAIN, learner, round_, self.version))
         self.tasks.open(task, OpenTask(learner, round_, self.version, given_s=self._now_s))
         self._given += 1
         self.here[learner] = replace(self.here[learner], last_round=round_, last_task=self._given)
@@ -100,9 +101,12 @@ class Books:
 
     def evaluate(self, learner: LearnerId, round_: Round, version: Version) -> None:
         """Give a learner that is here an evaluation task."""
-        task = next(self._task_ids)
+        task = self._task_id((TaskKind.EVALUATE, learner, round_, version))
         self.tasks.open(task, OpenTask(learner, round_, version, train=False))
         self.say(Evaluate(task, learner, round_, version))
+
+    def _task_id(self, key: TaskKey) -> TaskId:
+        return self._given_before.pop(key, None) or next(self._task_ids)
 
     def arrive(self, event: UpdateArrived) -> OpenTask | None:
         """The open task that an update answers, which then waits for a verdict; None, and a refusal, where it cannot count.

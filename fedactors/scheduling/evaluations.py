@@ -58,6 +58,13 @@ class Evaluations:
             self._books.set_deadline(key, self._timeout_s)
         self.settle(result.number)
 
+    def begin_again(self, result: Result, learners: Iterable[LearnerId], *, is_last: bool) -> None:
+        """Evaluate what a machine before this one has committed, if it is due; the round ends otherwise."""
+        if self.is_due(result.number, is_last=is_last):
+            self.begin(result, learners)
+        else:
+            self._books.say(EndRound(result.number))
+
     def begin_last(self, result: Result | None, learners: Iterable[LearnerId]) -> None:
         """After Finish: evaluate the last result, unless it was already or nothing ever is."""
         if result is not None and not result.evaluated and self._every:

@@ -49,6 +49,7 @@ from fedactors.scheduling.base import (
     Schedule,
     TaskFailed,
     Terms,
+    Unended,
     UpdateArrived,
     Wait,
 )
@@ -191,6 +192,9 @@ class RoundsSchedule(Schedule):
                 self._last_granted = last
             case Finish(combine_open):
                 self._finish(combine_open=combine_open)
+            case Unended():
+                self._result = Result(event.round, event.version, event.cohort)
+                self._evaluations.begin_again(self._result, event.cohort, is_last=event.last)
             case _:
                 assert_never(event)
 

@@ -48,6 +48,7 @@ from fedactors.scheduling.base import (
     Schedule,
     TaskFailed,
     Terms,
+    Unended,
     UpdateArrived,
     Wait,
 )
@@ -181,6 +182,10 @@ class StreamSchedule(Schedule):
                 self._last_granted = last
             case Finish(combine_open):
                 self._finish(combine_open=combine_open)
+            case Unended():
+                self._result = Result(event.round, event.version, event.cohort)
+                learners = self._evaluators(self._result, is_last=event.last)
+                self._evaluations.begin_again(self._result, learners, is_last=event.last)
             case _:
                 assert_never(event)
 

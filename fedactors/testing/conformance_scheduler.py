@@ -160,6 +160,8 @@ class Referee:
                 self.grants += not self.finishing
             case on.Finish():
                 self.finishing, self.grants = True, 0
+            case on.Unended(round_, version):
+                self.committed[round_] = version
             case on.UpdateArrived(task):
                 if self._may_count(event):
                     self.waiting.add(task)
@@ -430,13 +432,17 @@ def _machine(
             evaluate_every=st.integers(0, 3),
             evaluate_timeout_s=st.sampled_from([None, 7.0]),
             first_round=st.integers(1, 3),
+            unended=st.booleans(),
             last_words=st.sampled_from([on.Finish(), on.Finish(combine_open=False)]),
         )
-        def begin(self, first_round: int, last_words: on.Finish, **terms: Any) -> None:
+        def begin(self, first_round: int, unended: bool, last_words: on.Finish, **terms: Any) -> None:
             tasks = (f"task-{number}" for number in itertools.count())
             drawn = Terms(seed=1, tasks=tasks, first_round=first_round, version=first_round - 1, **terms)
             self.play = referee(protocol, drawn, min_updates)
             self.last_words = last_words
+            if unended and first_round > 1:
+                self.play.tell(on.Joined(Candidate(LEARNERS[0])))
+                self.play.tell(on.Unended(first_round - 1, first_round - 1, tuple(LEARNERS[:2])))
 
         @rule(data=st.data())
         def happens(self, data: Any) -> None:
