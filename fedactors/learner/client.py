@@ -200,6 +200,7 @@ class LearnerClient:
                     raise
         except SessionLost as loss:
             self._log.warning("connection_lost", why=str(loss))
+            self._channel.leave(link.session.stream)
             return False
         finally:
             self._line.down()

@@ -92,6 +92,7 @@ async def join(channel: Channel, hello: Hello, *, timeout_s: float) -> tuple[Ses
     except BaseException as error:
         stream.cut("the session was not opened")
         if isinstance(error, TimeoutError):
+            channel.leave(stream)
             raise Unreachable(f"{stream.peer} gave no welcome within {timeout_s:g} s") from None
         raise
 
@@ -139,6 +140,7 @@ class Session:
     As a context manager it is closed at the end of the block, and cut where the block ends by an exception.
 
     Attributes:
+        stream: what carries it.
         peer: where the other side is, for people to read.
         bytes_sent: of messages.
         bytes_received: of messages.
@@ -146,7 +148,7 @@ class Session:
     """
 
     def __init__(self, stream: Stream, role: Role, state: State, terms: Welcome) -> None:
-        self._stream = stream
+        self.stream = stream
         self._role = role
         self._state = state
         self._heartbeat_s = terms.heartbeat_s
@@ -190,7 +192,7 @@ class Session:
             await self._progress()
         if self._loss is not None:
             raise SessionLost(self._loss)
-        await self._stream.finish()
+        await self.stream.finish()
 
     def _enqueue(self, message: Message, frame: bytes) -> None:
         if self._loss is not None:
@@ -204,7 +206,7 @@ class Session:
         """The one writer; it lives as long as there is something to write."""
         try:
             while self._outbox:
-                await self._stream.send(self._outbox[0])
+                await self.stream.send(self._outbox[0])
                 self.bytes_sent += len(self._outbox.pop(0))
                 self._last_sent_s = self._loop.time()
                 self._wake()
@@ -240,7 +242,7 @@ class Session:
     async def _next_frame(self) -> bytes:
         self._receiving, self._listening_since_s = True, self._loop.time()
         try:
-            frame = await self._stream.receive()
+            frame = await self.stream.receive()
         except StreamClosed as error:
             self._ended = True
             if isinstance(error, EndOfStream) and has_said_goodbye(self._state, self._role):
@@ -277,7 +279,7 @@ class Session:
         if self._loss is None:
             self._loss = why
             self._timer.cancel()
-            self._stream.cut(why)
+            self.stream.cut(why)
             self._wake()
 
     async def close(self) -> None:
@@ -287,7 +289,7 @@ class Session:
         elif has_said_goodbye(self._state, self._role):
             await self._linger()
         elif self._loss is None:
-            await self._stream.finish()
+            await self.stream.finish()
         self._timer.cancel()
         if self._writer is not None:
             self._writer.cancel()

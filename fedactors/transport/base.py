@@ -124,6 +124,13 @@ class Channel(ABC):
     """A client's way to one listener. Cheap to make; connects when the first stream is opened, and again after a loss."""
 
     @abstractmethod
+    def leave(self, stream: Stream) -> None:
+        """Open no more streams on the connection of this one, which seems dead: nothing comes of it. Those that are open go on.
+
+        Without effect where another connection is used already, and where it is known here that the connection is lost.
+        """
+
+    @abstractmethod
     async def open(self, method: str, *, timeout_s: float) -> Stream:
         """Open a stream for a method.
 

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 from typing_extensions import override
 
 from fedactors.errors import AddressError, LocalProtocolError, Unreachable
-from fedactors.transport.base import Accept, Address, Channel, Listener, Transport
+from fedactors.transport.base import Accept, Address, Channel, Listener, Stream, Transport
 from fedactors.transport.grpc_core import grpc
 from fedactors.transport.grpc_streams import Call, ClientStream, Context, ServerStream
 from fedactors.transport.serving import ACCEPT_END_S, serve
@@ -173,29 +173,52 @@ class GrpcChannel(Channel):
         self._options = options
         self._frame_bytes_max = frame_bytes_max
         self._channel: grpc.aio.Channel | None = None
-        self._streams: weakref.WeakSet[ClientStream] = weakref.WeakSet()
+        self._left: list[grpc.aio.Channel] = []
+        self._streams: weakref.WeakKeyDictionary[Stream, grpc.aio.Channel] = weakref.WeakKeyDictionary()
         self._closed = False
 
     @override
     async def open(self, method: str, *, timeout_s: float) -> ClientStream:
         if self._closed:
             raise LocalProtocolError(f"the channel to {self._address} is closed")
+        await self._close_left()
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self._target, options=self._options)
-        call: Call = self._channel.stream_stream(method)(wait_for_ready=True)
+        channel = self._channel
+        call: Call = channel.stream_stream(method)(wait_for_ready=True)
         try:
             async with asyncio.timeout(timeout_s):
                 await call.initial_metadata()
             await self._check(call)
         except TimeoutError:
             call.cancel()
+            self._leave(channel)
             raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s") from None
         except BaseException:
             call.cancel()
             raise
         stream = ClientStream(call, method, str(self._address), self._frame_bytes_max)
-        self._streams.add(stream)
+        self._streams[stream] = channel
         return stream
+
+    @override
+    def leave(self, stream: Stream) -> None:
+        channel = self._streams.get(stream)
+        if channel is not None:
+            self._leave(channel)
+
+    def _leave(self, channel: grpc.aio.Channel) -> None:
+        """A connection that answers nothing is found out by gRPC's own probes only after a while; one that is lost, at once."""
+        if channel is self._channel and channel.get_state() is grpc.ChannelConnectivity.READY:
+            self._left.append(channel)
+            self._channel = None
+
+    async def _close_left(self) -> None:
+        used = {id(channel) for stream, channel in self._streams.items() if not stream.is_over}
+        unused = [channel for channel in self._left if id(channel) not in used]
+        self._left = [channel for channel in self._left if id(channel) in used]
+        for channel in unused:
+            await channel.close()
 
     async def _check(self, call: Call) -> None:
         """Unreachable if the call is over before it was accepted."""
@@ -207,8 +230,8 @@ class GrpcChannel(Channel):
         self._closed = True
         for stream in list(self._streams):
             stream.cut("the channel was closed")
-        if self._channel is not None:
-            await self._channel.close()
+        for channel in (*self._left, *([] if self._channel is None else [self._channel])):
+            await channel.close()
 
 
 def target(address: Address) -> str:

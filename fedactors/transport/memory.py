@@ -154,6 +154,10 @@ class MemoryChannel(Channel):
         self._closed = False
 
     @override
+    def leave(self, stream: Stream) -> None:
+        """There is no connection that could be dead."""
+
+    @override
     async def open(self, method: str, *, timeout_s: float) -> MemoryStream:
         if self._closed:
             raise LocalProtocolError(f"the channel to {self._address} is closed")

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from fedactors.errors import EndOfStream, LocalProtocolError, StreamClosed
-from fedactors.testing.conformance_transport import METHOD, connected, ending
+from fedactors.errors import EndOfStream, LocalProtocolError, StreamClosed, Unreachable
+from fedactors.testing import Direction, Ending, Faults, FaultyWire, only
+from fedactors.testing.conformance_transport import METHOD, connected, echo, ending
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.memory import MemoryTransport
@@ -184,3 +185,37 @@ async def test_a_frame_is_not_lost_between_its_arrival_and_a_cancelled_receive()
     with pytest.raises(asyncio.CancelledError):
         await getting
     assert await pipe.get() == b"1"
+
+
+async def test_a_connection_that_is_left_is_replaced_for_streams_to_come_and_its_open_ones_go_on():
+    peers = []
+
+    async def accept(stream):
+        peers.append(stream.peer)
+        await echo(stream)
+
+    async with connected(GrpcTransport(), TCP, accept) as (channel, _):
+        first = await channel.open(METHOD, timeout_s=5)
+        channel.leave(first)
+        second = await channel.open(METHOD, timeout_s=5)
+        channel.leave(first)
+        third = await channel.open(METHOD, timeout_s=5)
+        for stream in (first, second, third):
+            await stream.send(b"hello")
+            assert await stream.receive() == b"hello"
+    assert peers[0] != peers[1] == peers[2]
+
+
+async def test_a_connection_that_answers_nothing_is_not_used_for_the_next_attempt():
+    async with connected(GrpcTransport(), TCP, echo) as (_, listener):
+        dead = only({0: Faults(up=Direction(end_at=1000, ending=Ending.SWALLOW))})
+        async with FaultyWire(listener.address, dead) as wire:
+            channel = GrpcTransport().connect(wire.address)
+            stream = await channel.open(METHOD, timeout_s=5)
+            await stream.send(bytes(2000))
+            with pytest.raises(Unreachable):
+                await channel.open(METHOD, timeout_s=0.3)
+            stream = await channel.open(METHOD, timeout_s=5)
+            await stream.send(b"hello")
+            assert await stream.receive() == b"hello"
+            await channel.close()
