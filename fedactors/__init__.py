@@ -14,7 +14,7 @@ storage             where models live
 transport           frames of bytes from process to process
 stop                until when
 record   task       what a run leaves behind · what is asked of a learner
-scope               which tensors travel
+scope    variates   which tensors travel · control variates in a model
 model    model_file the model's values · as a file
 runtime             the actor kernel; not a word of federated learning
 errors              every error

@@ -215,7 +215,8 @@ class Federation:
         Raises:
             NoSuchModel: it never was, or was evicted.
         """
-        return GlobalModel(*await self.admin.download(NEWEST if version is None else version))
+        model = GlobalModel(*await self.admin.download(NEWEST if version is None else version))
+        return configuration.scope(self.config).visible(model)
 
     async def closed(self) -> None:
         """Wait until the controller has gone down: an operator closed it, or it was done and nobody came for the results."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from fedactors.errors import LearnerFailed
-from fedactors.model import LearnerId, Version
+from fedactors.model import LearnerId, Version, Weights
 
 TaskId: TypeAlias = str
 Round: TypeAlias = int
@@ -67,6 +67,8 @@ class TrainParams:
         learning_rate: None: the learner's own choice.
         proximal_mu: FedProx's mu >= 0, of the term mu/2 |w - base|^2 in the local objective; 0: there is none.
         options: every other key of the configuration's [train] table.
+        correction: what a learner adds to the gradients of its steps, by tensor, with the rule scaffold; None with any other. It
+            is made on the learner's side and does not travel.
     """
 
     round: Round
@@ -78,6 +80,7 @@ class TrainParams:
     learning_rate: float | None = None
     proximal_mu: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    correction: Weights | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,7 +237,8 @@ class Controller(Actor[ToController]):
         """There is a version 0."""
         life, layout = self._life, message.model.layout
         life.layout, life.version = layout, message.model.version
-        self._publish(EventKind.INITIALISED, source=message.source, num_parameters=layout.num_parameters, bytes=layout.nbytes)
+        num_parameters = self._plan.aggregation.scope.num_parameters(layout)
+        self._publish(EventKind.INITIALISED, source=message.source, num_parameters=num_parameters, bytes=layout.nbytes)
         if life.phase is Phase.INITIALISING:
             self._begin_training()
 
@@ -428,7 +429,7 @@ class Controller(Actor[ToController]):
             "paused": life.paused,
             "round": life.next_round,
             "version": life.version,
-            "num_parameters": 0 if life.layout is None else life.layout.num_parameters,
+            "num_parameters": 0 if life.layout is None else self._plan.aggregation.scope.num_parameters(life.layout),
             "learners": sorted(self._members),
             "min_learners": self._plan.training.min_learners,
             "addresses": [str(address) for address in self._addresses],

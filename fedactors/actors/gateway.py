@@ -240,6 +240,7 @@ class Gateway(Actor[ToGateway]):
             federation=terms.federation,
             local=terms.scope.local,
             shared=terms.scope.shared,
+            variates=terms.scope.variates,
             eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
         )
         async with await welcome(stream, greeting) as session:

@@ -9,6 +9,7 @@
 
     fedavg, fedstride, fednova                     one round, folded as it comes
     fedasync, fedbuff, fedrec                      stale updates and updates of earlier rounds
+    scaffold                                       control variates on both sides
     fedavgm, fedadagrad, fedyogi, fedadam          steps along what another rule combines: server, adaptive, widened
     median, trimmed_mean, krum, multi_krum,
     bulyan, geometric_median                       robust; they need all updates of a round: kept

@@ -95,6 +95,9 @@ class Rule(ABC):
     across_rounds: ClassVar[bool] = False
     """True where the result is more than a combination of the round's updates, so that no server optimiser can step along it."""
 
+    variates: ClassVar[bool] = False
+    """True where models hold control variates, as in `fedactors.variates`; tensors without them are combined all the same."""
+
     @property
     def updates_min(self) -> int:
         """Updates that a round must have; with fewer, commit raises ModelError."""

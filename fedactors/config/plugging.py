@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fedactors import plugins
@@ -114,11 +114,14 @@ def build_rule(config: Config) -> Rule:
     over clipped updates.
     """
     from fedactors.aggregation.frozen import Frozen
+    from fedactors.aggregation.scaffold import Scaffold
     from fedactors.aggregation.server import ServerOptimiser, ServerStep
 
     rule: Rule = slots(config)["aggregation"].build()
     if isinstance(rule, ServerOptimiser):
         rule = ServerStep(rule, _clipped(config, slots(config)["combine"].build()))
+    elif isinstance(rule, Scaffold):
+        rule = replace(rule, learners=rule.learners or config.learners.count)
     else:
         rule = _clipped(config, rule)
     return Frozen(rule, tuple(config.model.frozen)) if config.model.frozen else rule
@@ -148,8 +151,9 @@ def build_discount(config: Config) -> Discount:
 
 
 def scope(config: Config) -> Scope:
-    """What travels and what is combined, as [model] says."""
-    return Scope(*(tuple(patterns) for patterns in (config.model.local, config.model.shared, config.model.frozen)))
+    """What travels and what is combined, as [model] says, and whether the rule needs control variates."""
+    model, rule = config.model, slots(config)["aggregation"].build()
+    return Scope(tuple(model.local), tuple(model.shared), tuple(model.frozen), rule.variates)
 
 
 def build_storage(config: Config) -> Storage:

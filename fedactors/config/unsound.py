@@ -44,6 +44,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     yield from _share(config, combine if steps else rule, name)
     yield from _enough(config, combine if steps else rule, name, protocol)
     yield from _alone(config, rule, protocol)
+    yield from _variates(config, rule, combine, protocol)
 
 
 def _composition(config: Config, rule: Rule, combine: Rule) -> Iterator[tuple[Key, str]]:
@@ -60,6 +61,28 @@ def _composition(config: Config, rule: Rule, combine: Rule) -> Iterator[tuple[Ke
     elif combine.across_rounds:
         said = f"{table.rule} steps along what this round's updates say, and the result of {table.combine} is more than that"
         yield key, f"{said}: it would step along earlier rounds again; use {table.combine} as rule, or combine = 'fedbuff'"
+
+
+def _variates(config: Config, rule: Rule, combine: Rule, protocol: Protocol) -> Iterator[tuple[Key, str]]:
+    """Whether control variates keep their meaning: a learner's follow from where its own steps lead from the newest version."""
+    table, name = config.aggregation, config.aggregation.rule
+    if isinstance(rule, ServerOptimiser) and combine.variates:
+        said = f"{name} would step along the control variates of {table.combine} as if they were weights"
+        yield ("aggregation", "combine"), f"{said}: use {table.combine} as rule, with its server_learning_rate"
+    if not rule.variates:
+        return
+    if table.clip_norm is not None:
+        said = f"{name} needs each learner's whole step, which its control variates follow from, and clip_norm shortens it"
+        yield ("aggregation", "clip_norm"), f"{said}: take clip_norm out, or use a rule without control variates, as fedavg"
+    if config.model.frozen:
+        said = f"{name} would correct the steps of frozen tensors by control variates that are never combined"
+        yield ("model", "frozen"), f"{said}: name them in model.local instead, or have learners leave them as they are"
+    if protocol.streams:
+        said = f"{name} corrects steps that start from one version, and {config.protocol.name} has learners start from many"
+        yield ("aggregation", "rule"), f"{said}: use the protocol synchronous or semi_synchronous, or a rule for stale updates"
+    if getattr(protocol, "late_updates", "refuse") == "keep":
+        said = f"{name} counts what a learner's control variates grew by from the version that it started from"
+        yield ("protocol", "options", "late_updates"), f'{said}, which is stale in a later round: write late_updates = "refuse"'
 
 
 def _share(config: Config, rule: Rule, name: str) -> Iterator[tuple[Key, str]]:

@@ -90,7 +90,7 @@ class Driver:
     async def _save(self) -> Results:
         final = None
         if (await self._admin.status())["version"] is not None:
-            model = GlobalModel(*await self._admin.download())
+            model = scope(self._config).visible(GlobalModel(*await self._admin.download()))
             final = await asyncio.to_thread(self._directory.write_model, model, self._history.metrics)
         results = self._results(final)
         self._directory.write_results(results)

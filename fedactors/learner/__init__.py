@@ -2,7 +2,7 @@
 
 base      what a learner is: four methods; the context that it is made from
 answers   a learner's methods called and their results checked; pure
-trainee   a learner within its federation's scope; baggage: its tensors that stay with it; pure
+trainee   a learner within its federation's scope; baggage: its tensors that stay with it; control: its control variates; pure
 agenda    which tasks are held, at work and to be delivered; pure
 client    joins a federation, serves its tasks and comes back after a loss
 line      the connection as tasks see it; desk: one task at work; worker: the one thread in which user code runs

@@ -64,6 +64,11 @@ class Agenda(Generic[Task, Answer]):
         return self._at_work is not None and not self._dropped
 
     @property
+    def to_deliver(self) -> tuple[Answer, ...]:
+        """Answers that have yet to be delivered, in their order."""
+        return tuple(kept.answer for kept in self._to_deliver.values())
+
+    @property
     def next_answer(self) -> tuple[TaskId, Answer] | None:
         """The oldest answer that has yet to be delivered."""
         for task, kept in self._to_deliver.items():

@@ -30,7 +30,7 @@ from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReaso
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
 from fedactors.protocol.transfers import Download, Upload
 from fedactors.scope import Scope
-from fedactors.task import TaskId
+from fedactors.task import TaskId, TaskKind
 from fedactors.transport import Channel
 
 JOIN_TIMEOUT_S = 10.0
@@ -93,6 +93,7 @@ class LearnerClient:
         self._line = Line(self._rng)
         self._task_came = asyncio.Event()
         self._answer_came = asyncio.Event()
+        self._answer_went = asyncio.Event()
         self._token = b""
         self._leaving = asyncio.Event()
         self._connection: asyncio.Task[None] | None = None
@@ -184,7 +185,8 @@ class LearnerClient:
         self._token = terms.token
         if not terms.resumed:
             self._agenda.on_new_start()
-        self._desk.begin(Scope(terms.local, terms.shared))
+            self._answer_went.set()
+        self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates))
         return Link(session, terms, Lanes(self._channel))
 
     async def _serve(self, link: Link) -> bool:
@@ -212,6 +214,7 @@ class LearnerClient:
                     await self._on_task(session, task)
                 case Cancel(task=cancelled):
                     self._agenda.on_cancel(cancelled)
+                    self._answer_went.set()
                 case Goodbye() as goodbye:
                     return goodbye
                 case Heartbeat() | Welcome() | Hello() | Evaluated() | TaskFailure():
@@ -254,9 +257,17 @@ class LearnerClient:
             await self._work_off(*started)
 
     async def _work_off(self, name: TaskId, task: Task) -> None:
+        if self._desk.waits_for_verdicts and task.kind is TaskKind.TRAIN:
+            await self._until_settled()
         answer = await self._desk.answer(task, lambda: self._agenda.at_work_is_wanted)
         self._agenda.on_answer(name, answer, small=not isinstance(answer, Update))
         self._answer_came.set()
+
+    async def _until_settled(self) -> None:
+        """Until no update is on its way any more."""
+        while any(isinstance(answer, Update) for answer in self._agenda.to_deliver):
+            self._answer_went.clear()
+            await self._answer_went.wait()
 
     async def _fetch(self, version: Version, known: Layout | None) -> GlobalModel:
         """A version of the global model, for the task at work."""
@@ -290,6 +301,7 @@ class LearnerClient:
             self._log.warning("answer_undeliverable", task=task, why=str(error))
             await self._send(TaskFailure(task, f"its answer cannot be delivered: {error}"[:WHY_CHARS_MAX]))
         self._agenda.on_delivered(task)
+        self._answer_went.set()
 
     async def _push(self, update: Update) -> None:
         upload = Upload(update.task, update.layout, update.buffer, update.report, layout_known=update.layout_known)
@@ -299,6 +311,7 @@ class LearnerClient:
             ),
             lambda: upload.acknowledged_bytes,
         )
+        self._desk.settle(update.task, said.accepted)
         if not said.accepted:
             self._log.warning("update_refused", task=update.task, reason=said.refusal, why=said.why)
 

@@ -69,6 +69,15 @@ class Desk:
         if scope != self._scope:
             self._scope, self._trainee = scope, Trainee(self._learner, scope)
 
+    @property
+    def waits_for_verdicts(self) -> bool:
+        """Whether a training may begin only when it is known what became of the one before."""
+        return self._scope.variates
+
+    def settle(self, task: TaskId, accepted: bool) -> None:
+        """Whether the update that answered this task counts."""
+        self._trainee.settle(task, accepted)
+
     async def answer(self, task: Task, is_wanted: Callable[[], bool]) -> Answer:
         """Do what a task asks for. Whatever goes wrong is an answer, too.
 
@@ -116,7 +125,7 @@ class Desk:
         return Update(task, layout, layout.pack(weights), TrainReport(num_examples=0, epochs=0.0), layout_known=False)
 
     def _train(self, trainee: Trainee, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
-        trained = trainee.train(model, params)
+        trained = trainee.train(task, model, params)
         if trained.cast and not self._cast_is_told:
             self._cast_is_told = True
             self._log.warning(

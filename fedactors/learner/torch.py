@@ -6,7 +6,7 @@
 
 The module's whole state_dict is federated, buffers included (batch-norm statistics and counters), each tensor in its own dtype:
 bfloat16 and float16 travel as they are. The optimiser begins anew with each training task, as its state belongs to weights that
-the federation has since replaced. A task's `proximal_mu` is obeyed on the parameters, not on buffers.
+the federation has since replaced. A task's `proximal_mu` and `correction` are obeyed on the parameters, not on buffers.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class TorchLearner(Learner):
         steps = params.steps or max(1, round(params.epochs * len(loader)))
         tally, began = _Tally(), time.perf_counter()
         with _random_from(params.seed):
-            self._take_steps(islice(_endless(loader), steps), params, tally)
+            step_length = self._take_steps(islice(_endless(loader), steps), params, tally)
         ms_per_batch = (time.perf_counter() - began) * 1000.0 / steps
         return self.get_weights(), {
             **tally.means(),
@@ -119,6 +119,7 @@ class TorchLearner(Learner):
             "epochs": steps / len(loader),
             "ms_per_batch": ms_per_batch,
             "ms_per_epoch": ms_per_batch * len(loader),
+            **step_length,
         }
 
     @override
@@ -132,7 +133,8 @@ class TorchLearner(Learner):
                     self._loss_of(batch, tally)
         return tally.means() | {"num_examples": tally.examples}
 
-    def _take_steps(self, batches: Iterable[Batch], params: TrainParams, tally: _Tally) -> None:
+    def _take_steps(self, batches: Iterable[Batch], params: TrainParams, tally: _Tally) -> Mapping[str, float]:
+        """Train; the steps' length, where control variates follow from it."""
         optimiser = self.optimiser(self.model.parameters())
         if params.learning_rate is not None:
             for group in optimiser.param_groups:
@@ -144,6 +146,8 @@ class TorchLearner(Learner):
             self._loss_of(batch, tally).backward()
             pull.add_to_gradients()
             optimiser.step()
+        lengths = {group["lr"] for group in optimiser.param_groups} if params.correction else set()
+        return {"learning_rate": float(lengths.pop())} if len(lengths) == 1 else {}
 
     def _loss_of(self, batch: Batch, tally: _Tally) -> torch.Tensor:
         *inputs, targets = (part.to(self.device) for part in batch)
@@ -168,20 +172,32 @@ class TorchLearner(Learner):
 
 
 class _Pull:
-    """What a task adds to the gradient of every parameter that is trained: mu (w - anchor), the anchor being w as it is now.
+    """What a task adds to a trained parameter's gradient: its correction, and mu (w - anchor), the anchor being w as it is now.
 
-    A parameter without a gradient in a step gets this one, as it would if the term stood in the loss.
+    A parameter without a gradient in a step gets this one, as it would if the terms stood in the loss.
     """
 
     def __init__(self, model: nn.Module, params: TrainParams) -> None:
-        self._mu = params.proximal_mu
-        held = [parameter for parameter in model.parameters() if parameter.requires_grad] if self._mu else []
-        self._anchors = [(parameter, parameter.detach().clone()) for parameter in held]
+        self._mu, corrections = params.proximal_mu, params.correction or {}
+        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+        self._anchors = [(parameter, parameter.detach().clone()) for _, parameter in named] if self._mu else []
+        corrected = [(parameter, corrections[name]) for name, parameter in named if name in corrections]
+        self._corrections = [(parameter, _like(parameter, array)) for parameter, array in corrected]
 
     def add_to_gradients(self) -> None:
         for parameter, anchor in self._anchors:
-            pull = (parameter.detach() - anchor).mul_(self._mu)
-            parameter.grad = pull if parameter.grad is None else pull.add_(parameter.grad)
+            _add_to_gradient(parameter, (parameter.detach() - anchor).mul_(self._mu))
+        for parameter, correction in self._corrections:
+            _add_to_gradient(parameter, correction.clone())
+
+
+def _like(parameter: nn.Parameter, array: Array) -> torch.Tensor:
+    return torch.from_numpy(np.array(array)).to(parameter.device, parameter.dtype)
+
+
+def _add_to_gradient(parameter: nn.Parameter, term: torch.Tensor) -> None:
+    """Make the term the gradient, after the gradient was added to it."""
+    parameter.grad = term if parameter.grad is None else term.add_(parameter.grad)
 
 
 class _Tally:

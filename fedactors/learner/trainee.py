@@ -1,4 +1,4 @@
-"""A learner as its federation sees it: only what travels goes in and comes out. Pure."""
+"""A learner as its federation sees it: only what travels goes in and comes out, and control variates go with it. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import replace
 from fedactors.learner.answers import Trained, answer_evaluate, answer_initialise, answer_train, take_weights
 from fedactors.learner.baggage import Baggage
 from fedactors.learner.base import Learner
+from fedactors.learner.control import ControlVariates, local_steps
 from fedactors.model import GlobalModel, Layout, Weights
 from fedactors.scope import WHOLE, Scope
-from fedactors.task import EvaluateParams, EvaluationReport, TrainParams
+from fedactors.task import EvaluateParams, EvaluationReport, TaskId, TrainParams
+from fedactors.variates import PREFIX, parted
 
 
 class Trainee:
@@ -28,6 +30,7 @@ class Trainee:
         self._learner = learner
         self._scope = scope
         self._baggage: Baggage | None = None
+        self._control = ControlVariates() if scope.variates else None
         self._has_weights = False
         self.unmatched: tuple[tuple[str, str], ...] = ()
 
@@ -38,30 +41,52 @@ class Trainee:
             ModelError: none does.
         """
         weights = answer_initialise(self._learner)
-        if self._scope.is_whole:
-            return weights
-        self._pack_up(weights)
+        if not self._scope.is_whole:
+            self._pack_up(weights)
         return self._scope.travelling(weights)
 
-    def train(self, model: GlobalModel, params: TrainParams, *, clock: Callable[[], float] = time.perf_counter) -> Trained:
-        """Train from a version; the new weights fit its layout, and may be views of the learner's live model."""
-        weights = self._take(model)
-        if self._baggage is None:
-            return answer_train(self._learner, model.layout, weights, params, clock=clock)
-        trained = answer_train(self._learner, Layout.of(weights), weights, params, clock=clock)
-        self._baggage.keep(trained.weights)
-        travelling = {tensor.name: trained.weights[tensor.name] for tensor in model.layout.tensors}
-        return replace(trained, weights=travelling, cast=tuple(name for name in trained.cast if name in travelling))
+    def train(
+        self, task: TaskId, model: GlobalModel, params: TrainParams, *, clock: Callable[[], float] = time.perf_counter
+    ) -> Trained:
+        """Train from a version; the new weights fit its layout, and may be views of the learner's live model.
+
+        Raises:
+            LearnerFailed: beside the above, local steps of unknown number or length where control variates follow from them.
+        """
+        if self._control is None:
+            return self._train(model.weights, model.layout, params, clock)
+        x, c = parted(model.weights)
+        given = replace(params, correction=self._control.correction(model.version, c))
+        trained = self._train(x, Layout.of(x), given, clock)
+        steps, step_length = local_steps(params, trained.report)
+        growth = self._control.difference(task, model.version, c, x, trained.weights, steps, step_length)
+        return replace(trained, weights={**trained.weights, **{PREFIX + name: array for name, array in growth.items()}})
+
+    def settle(self, task: TaskId, accepted: bool) -> None:
+        """Whether the update that answered this task counts."""
+        if self._control is not None:
+            self._control.settle(task, accepted)
 
     def evaluate(self, model: GlobalModel, params: EvaluateParams) -> EvaluationReport:
         """Evaluate a version."""
-        return answer_evaluate(self._learner, self._take(model), params)
+        received = model.weights if self._control is None else parted(model.weights)[0]
+        return answer_evaluate(self._learner, self._take(received), params)
 
-    def _take(self, model: GlobalModel) -> Weights:
-        """The version as the learner knows it; the first one becomes the learner's weights."""
+    def _train(self, received: Weights, layout: Layout, params: TrainParams, clock: Callable[[], float]) -> Trained:
+        """Train from tensors that were received, which are of this layout."""
+        weights = self._take(received)
+        if self._baggage is None:
+            return answer_train(self._learner, layout, weights, params, clock=clock)
+        trained = answer_train(self._learner, Layout.of(weights), weights, params, clock=clock)
+        self._baggage.keep(trained.weights)
+        travelling = {name: trained.weights[name] for name in received}
+        return replace(trained, weights=travelling, cast=tuple(name for name in trained.cast if name in travelling))
+
+    def _take(self, received: Weights) -> Weights:
+        """All tensors of the learner; the first time they become its weights."""
         if self._baggage is None and not self._scope.is_whole:
             self._pack_up(answer_initialise(self._learner))
-        weights = model.weights if self._baggage is None else self._baggage.whole(model.weights)
+        weights = received if self._baggage is None else self._baggage.whole(received)
         if not self._has_weights:
             take_weights(self._learner, weights)
             self._has_weights = True

@@ -117,6 +117,7 @@ class Welcome:
         eager_bytes: weights of at most so many bytes need no grant: they travel with their opening; at most chunk_bytes.
         local: globs of tensors that stay with the learner.
         shared: globs of the tensors that travel, unless they are local; empty: all.
+        variates: control variates travel behind them.
     """
 
     token: bytes
@@ -128,6 +129,7 @@ class Welcome:
     eager_bytes: int = 0
     local: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    variates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ def _welcome(message: pb.Welcome) -> Welcome:
         eager_bytes=min(message.eager_bytes, message.chunk_bytes),
         local=_patterns("local", message.local),
         shared=_patterns("shared", message.shared),
+        variates=message.variates,
     )
 
 

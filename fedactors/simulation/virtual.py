@@ -182,7 +182,7 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
 
     async def _really_train(self, work: Real, task: Task, params: TrainParams, model: GlobalModel) -> None:
         buffer = (await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes))).buffer
-        self._hand_in(task, work.train(model, params, buffer), buffer, borrowed=True)
+        self._hand_in(task, work.train(task.id, model, params, buffer), buffer, borrowed=True)
 
     def _hand_in(self, task: Task, report: TrainReport, buffer: Buffer, *, borrowed: bool) -> None:
         learner, to = self._being.learner, self._to
@@ -223,8 +223,10 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
         self._open.discard(message.task)
 
     @handle
-    def verdict(self, _: Verdict) -> None:
-        """A virtual learner does not mind whether its update counts."""
+    def verdict(self, message: Verdict) -> None:
+        """Whether its update counts; one that only takes its time does not mind."""
+        if isinstance(self._being.work, Real):
+            self._being.work.settle(message.task, message.refusal is None)
 
     @handle
     def dismiss(self, _: Dismiss) -> None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from fedactors.learner.trainee import Trainee
 from fedactors.model import Buffer, GlobalModel, Layout, Weights
 from fedactors.simulation.population import Profile
-from fedactors.task import EvaluateParams, EvaluationReport, TrainParams, TrainReport
+from fedactors.task import EvaluateParams, EvaluationReport, TaskId, TrainParams, TrainReport
 
 
 class Idle:
@@ -57,11 +57,15 @@ class Real:
         """The weights to start from."""
         return self._trainee.initialise()
 
-    def train(self, model: GlobalModel, params: TrainParams, out: Buffer) -> TrainReport:
+    def train(self, task: TaskId, model: GlobalModel, params: TrainParams, out: Buffer) -> TrainReport:
         """Fill `out` with the new weights."""
-        trained = self._trainee.train(model, params, clock=lambda: 0.0)
+        trained = self._trainee.train(task, model, params, clock=lambda: 0.0)
         model.layout.pack(trained.weights, out)
         return _timed(trained.report, params, self._profile)
+
+    def settle(self, task: TaskId, accepted: bool) -> None:
+        """Whether the update that answered this task counts."""
+        self._trainee.settle(task, accepted)
 
     def evaluate(self, model: GlobalModel, params: EvaluateParams) -> EvaluationReport:
         """Metrics of this version."""

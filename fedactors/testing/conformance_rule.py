@@ -7,6 +7,7 @@ def test_my_rule_conforms():
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.ordered import Ordered
 from fedactors.errors import ModelError
-from fedactors.model import DTYPES, Buffer, GlobalModel, Layout, is_floating
+from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, is_floating
 from fedactors.task import TrainReport
+from fedactors.variates import parted, with_variates
 
 LAYOUT = Layout.from_specs(
     [
@@ -49,6 +51,9 @@ def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True, move
     _refuses_to_combine_nothing(rule)
     _gives_the_same_bits_in_any_order(rule)
     _does_not_mind_the_leave_of_a_stranger(rule)
+    if rule.variates:
+        _combines_tensors_alike_with_variates_and_without(rule)
+        _leaves_variates_that_nobody_moves(rule)
     if moves_only_with_its_updates:
         _stays_where_all_updates_are(rule)
     if equal_updates_are_a_fixed_point:
@@ -201,3 +206,37 @@ def _is_about(found: Buffer, expected: Buffer, said: str) -> None:
     for name, value in LAYOUT.views(expected).items():
         close = np.allclose(views[name].astype(np.float64), value.astype(np.float64), rtol=1e-6, atol=1e-6)
         assert close, said.format(repr(name))
+
+
+def _varied(buffer: Buffer, *, growth: float) -> tuple[Layout, Buffer]:
+    """The same tensors, and variates that all hold one value."""
+    weights = with_variates(LAYOUT.views(buffer))
+    for array in parted(weights)[1].values():
+        array[...] = growth
+    layout = Layout.of(weights)
+    return layout, layout.pack(weights)
+
+
+def _varied_round(rule: Rule, *, growth: float) -> dict[str, Array]:
+    """What comes of a round of a model whose variates are 2, and of updates whose variates are `growth`."""
+    layout, current = _varied(_current().buffer, growth=2.0)
+    updates = [
+        replace(
+            c,
+            buffer=_varied(c.buffer, growth=growth)[1],
+            base=None if c.base is None else _varied(c.base, growth=2.0)[1],
+        )
+        for c in _enough(rule)
+    ]
+    return layout.views(_combined(rule.fold(layout), updates, GlobalModel(0, layout, current)))
+
+
+def _combines_tensors_alike_with_variates_and_without(rule: Rule) -> None:
+    found, _ = parted(_varied_round(rule, growth=1.0))
+    for name, expected in LAYOUT.views(_combined(rule.fold(LAYOUT), _enough(rule))).items():
+        assert found[name].tobytes() == expected.tobytes(), f"{name!r} is combined otherwise where there are variates"
+
+
+def _leaves_variates_that_nobody_moves(rule: Rule) -> None:
+    for name, variate in parted(_varied_round(rule, growth=0.0))[1].items():
+        assert (variate == 2.0).all(), f"no update moves the variate of {name!r}, and it moved"

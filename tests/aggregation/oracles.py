@@ -29,6 +29,7 @@ from fedactors.aggregation.geometric_median import GeometricMedian
 from fedactors.aggregation.krum import Krum
 from fedactors.aggregation.median import Median
 from fedactors.aggregation.multi_krum import MultiKrum
+from fedactors.aggregation.scaffold import Scaffold
 from fedactors.aggregation.server import ServerOptimiser, ServerStep
 from fedactors.aggregation.trimmed_mean import TrimmedMean
 from fedactors.model import Layout, is_floating
@@ -50,6 +51,7 @@ RULES = {
     "krum": [Krum(0), Krum(1), Krum(3)],
     "median": [Median()],
     "multi_krum": [MultiKrum(1), MultiKrum(2, chosen=3)],
+    "scaffold": [Scaffold(), Scaffold(0.5)],
     "trimmed_mean": [TrimmedMean(0.1), TrimmedMean(0.2), TrimmedMean(0.34)],
 }
 """What every rule is tested with, by the name that it is registered under."""
@@ -159,6 +161,11 @@ def fednova(oracle, rule, sent, x):
     p = sent.p / sent.p.sum()
     lengths = np.array([local_shares(rule.momentum, steps).sum() for steps in sent.steps])
     return stepped(sent, x, (p * lengths).sum() * p / lengths)
+
+
+def scaffold(oracle, rule, sent, x):
+    shares = np.full(len(sent.p), rule.server_learning_rate / len(sent.p))
+    return stepped(sent, x, shares)  # these models hold no variates: tests/aggregation/test_scaffold.py has those that do
 
 
 def local_shares(momentum, steps):
@@ -284,6 +291,7 @@ FORMULAS = {
     Krum: krum,
     Median: median,
     MultiKrum: multi_krum,
+    Scaffold: scaffold,
     ServerStep: server_step,
     TrimmedMean: trimmed_mean,
 }

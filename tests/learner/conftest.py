@@ -51,6 +51,7 @@ class ScriptedController:
     `refusals`: goodbyes instead of the next welcomes. `push_faults`: what becomes of the next pushes: "cut" (after the weights
     have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered;
     `fetches_that_are_cut`: how many are cut after FRAMES_BEFORE_CUT frames. `welcome_with`: further terms.
+    `received`: weights have come; they are answered only while `answers_when` is set.
     """
 
     def __init__(self):
@@ -59,6 +60,8 @@ class ScriptedController:
         self.refusals, self.push_faults, self.knows_tokens = [], [], True
         self.fetches_that_hang = self.fetches_that_are_cut = 0
         self.welcome_with = {}
+        self.received, self.answers_when = asyncio.Event(), asyncio.Event()
+        self.answers_when.set()
         self.joined, self.said = asyncio.Queue(), asyncio.Queue()
         self.session = None
 
@@ -110,6 +113,8 @@ class ScriptedController:
         layout = self.models[0].layout if opening.specs is None else Layout.from_specs(opening.specs)
         buffer = np.zeros(layout.nbytes, np.uint8)
         await receive_blob(stream, opening, BlobReceiver(layout, layout.nbytes, buffer))
+        self.received.set()
+        await self.answers_when.wait()
         answer = self.push_faults.pop(0) if self.push_faults else PushAnswer(True)
         if answer == "cut":
             stream.cut("told to")

@@ -87,10 +87,10 @@ def test_only_what_travels_is_pushed_as_version_0():
 def test_a_learner_is_given_all_of_its_tensors_and_keeps_its_own_from_training_to_training():
     learner = Remembering(train=adds(1.0))
     trainee = Trainee(learner, SCOPE)
-    first = trainee.train(global_model(0), params(0))
+    first = trainee.train("t", global_model(0), params(0))
     assert values(first.weights) == {"w": [11, 11], "v": [21, 21]}
     trainee.evaluate(global_model(1, w=0.0), EVALUATE)
-    trainee.train(global_model(1, w=0.0), params(1))
+    trainee.train("t", global_model(1, w=0.0), params(1))
     own = [{"bn": [5] * 3, "steps": [7]}, {"bn": [6] * 3, "steps": [8]}, {"bn": [6] * 3, "steps": [8]}]
     whole = [
         {"w": [w, w], "bn": mine["bn"], "v": [20, 20], "steps": mine["steps"]} for w, mine in zip((10, 0, 0), own, strict=True)
@@ -104,8 +104,8 @@ def test_a_training_that_failed_changes_nothing_of_its_own():
     learner = Remembering(train=fails_at(1, adds(1.0)))
     trainee = Trainee(learner, SCOPE)
     with pytest.raises(Exception, match="told to fail"):
-        trainee.train(global_model(), params())
-    trainee.train(global_model(), params())
+        trainee.train("t", global_model(), params())
+    trainee.train("t", global_model(), params())
     assert [given["bn"] for given in learner.given] == [[5] * 3] * 2
 
 
@@ -133,8 +133,8 @@ def test_a_learner_that_gives_lists_is_given_lists():
     start = trainee.initialise()
     assert list(start) == ["0000", "0002"]
     model = GlobalModel.initial(start)
-    trained = trainee.train(model, params())
-    trainee.train(model, params())
+    trained = trainee.train("t", model, params())
+    trainee.train("t", model, params())
     assert list(trained.weights) == ["0000", "0002"]
     assert values(learner.given[1]) == {0: [0, 0], 1: [6, 6, 6], 2: [1, 1], 3: [8]}
 
@@ -143,7 +143,7 @@ def test_another_dtype_of_a_tensor_that_stays_is_cast_in_silence():
     learner = Remembering(train=lambda weights, _: ({name: array.astype(np.float64) if name != "steps" else array
                                                      for name, array in weights.items()}, {}))  # fmt: skip
     assert Trainee(learner, Scope(local=("w", "steps"))).train(
-        GlobalModel.initial({"bn": WEIGHTS["bn"], "v": WEIGHTS["v"]}), params()
+        "t", GlobalModel.initial({"bn": WEIGHTS["bn"], "v": WEIGHTS["v"]}), params()
     ).cast == ("v",)
 
 
@@ -153,7 +153,7 @@ def test_without_patterns_a_learner_is_not_asked_for_its_weights():
             raise AssertionError("nobody needs them")
 
     trainee = Trainee(Silent())
-    assert values(trainee.train(global_model(), params()).weights) == {"w": [10, 10], "v": [20, 20]}
+    assert values(trainee.train("t", global_model(), params()).weights) == {"w": [10, 10], "v": [20, 20]}
 
 
 def test_patterns_that_match_none_of_the_learner_s_tensors_are_named():

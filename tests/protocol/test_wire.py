@@ -99,6 +99,7 @@ welcomes = st.builds(
     federation=texts,
     local=st.lists(names, max_size=4).map(tuple),
     shared=st.lists(names, max_size=4).map(tuple),
+    variates=st.booleans(),
 )
 from_learner = st.one_of(
     hellos,

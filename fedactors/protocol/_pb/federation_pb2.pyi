@@ -74,7 +74,7 @@ class ControllerMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared")
+    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     LOST_AFTER_S_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class Welcome(_message.Message):
     EAGER_BYTES_FIELD_NUMBER: _ClassVar[int]
     LOCAL_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
+    VARIATES_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     heartbeat_s: float
     lost_after_s: float
@@ -93,7 +94,8 @@ class Welcome(_message.Message):
     eager_bytes: int
     local: _containers.RepeatedScalarFieldContainer[str]
     shared: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ...) -> None: ...
+    variates: bool
+    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("id", "kind", "round", "version", "body")
