@@ -26,7 +26,8 @@ def steps_within(t_max_ms: float, ms_per_batch: float) -> int:
 class EqualTime:
     """Every learner trains for as long as the slowest of its cohort needs for `pace` epochs.
 
-    A learner that has not told its time per batch yet is left out: it makes a cold start.
+    A learner that has not told its time per batch yet is left out: it makes a cold start. One that was known and is not any more
+    has joined anew, so that its steps count no longer.
     """
 
     def __init__(self, pace: float, *, recompute: bool) -> None:
@@ -44,6 +45,9 @@ class EqualTime:
         if self._recompute:
             return {member.learner: steps_within(t_max_ms, member.ms_per_batch) for member in timed}
         self._t_max_ms = t_max_ms
+        for member in cohort:
+            if member.ms_per_batch <= 0:
+                self._steps.pop(member.learner, None)
         for member in timed:
             self._steps.setdefault(member.learner, steps_within(t_max_ms, member.ms_per_batch))
         return {member.learner: self._steps[member.learner] for member in timed}

@@ -55,6 +55,14 @@ def test_steps_are_computed_once_by_option():
     assert play_round(play, 2, 4, faster) == first == {"a": 60, "b": 30, "c": 86}
 
 
+def test_learner_that_joins_anew_has_its_steps_computed_anew_although_those_of_others_are_computed_once():
+    play = Play(SemiSynchronous(recompute=False), here="a")
+    assert play_round(play, 1, 1, {"a": TIMINGS["a"]}) == {"a": 10}
+    play.tell(Departed("a"))
+    assert steps(play.tell(Joined(Candidate("a")))) == {"a": None}
+    assert play_round(play, 2, 3, {"a": {"ms_per_batch": 50.0, "ms_per_epoch": 500.0}}) == {"a": 2}
+
+
 def test_joiner_makes_a_cold_start_and_one_that_joins_anew_does_too():
     play = Play(SemiSynchronous())
     play.tell(Joined(Candidate("d")))
