@@ -95,7 +95,7 @@ class Books:
         task = self._task_id((TaskKind.TRAIN, learner, round_, self.version))
         self.tasks.open(task, OpenTask(learner, round_, self.version, given_s=self._now_s))
         self._given += 1
-        self.here[learner] = replace(self.here[learner], last_round=round_, last_task=self._given)
+        self.here[learner] = self.here[learner].asked(round_, self._given)
         self.say(Train(task, learner, round_, self.version, steps))
         return task
 
@@ -147,7 +147,9 @@ class Books:
         if entry is None or entry.learner != event.learner or entry.train:
             return None
         if event.report is not None and event.learner not in self._tell_training_loss:
-            self._learn_loss(event.learner, event.report.metrics)
+            loss = _loss(event.report.metrics)
+            if loss is not None:
+                self.here[event.learner] = replace(self.here[event.learner], loss=loss)
         return self._close(event.task)
 
     def drop(self, task: TaskId, reason: Refusal = Refusal.LATE) -> OpenTask:
@@ -175,17 +177,12 @@ class Books:
     # ---------------------------------------------------------------------------------------------------- what is learned
 
     def _learn(self, entry: OpenTask, report: TrainReport | None) -> None:
-        candidate = replace(self.here[entry.learner], duration_s=self._now_s - entry.given_s)
-        self.here[entry.learner] = candidate if report is None else _timed(candidate, report)
-        if report is not None and self._learn_loss(entry.learner, report.metrics):
+        candidate, loss, per_batch, per_epoch = self.here[entry.learner], None, 0.0, 0.0
+        if report is not None:
+            loss, (per_batch, per_epoch) = _loss(report.metrics), _timings(candidate, report)
+        if loss is not None:
             self._tell_training_loss.add(entry.learner)
-
-    def _learn_loss(self, learner: LearnerId, metrics: Mapping[str, float]) -> bool:
-        """Keep a loss that is a number; one that diverged says nothing by which learners could be compared."""
-        loss = metrics.get(LOSS, math.nan)
-        if math.isfinite(loss):
-            self.here[learner] = replace(self.here[learner], loss=float(loss))
-        return math.isfinite(loss)
+        self.here[entry.learner] = candidate.answered(self._now_s - entry.given_s, loss, per_batch, per_epoch)
 
     # ----------------------------------------------------------------------------------------------------------- deadlines
 
@@ -213,12 +210,18 @@ def task_deadline(task: TaskId) -> str:
     return f"task-{task}"
 
 
-def _timed(candidate: Candidate, report: TrainReport) -> Candidate:
-    """With the timings of a report; what it leaves open is scaled from, or stays as, what was known.
+def _loss(metrics: Mapping[str, float]) -> float | None:
+    """A loss that is a number; one that diverged says nothing by which learners could be compared."""
+    loss = metrics.get(LOSS)
+    return None if loss is None or not math.isfinite(loss) else float(loss)
+
+
+def _timings(candidate: Candidate, report: TrainReport) -> tuple[float, float]:
+    """Milliseconds per batch and per epoch as reported; an epoch's are scaled from what was known where it tells a batch's alone.
 
     A learner that trained on so many batches and counts no epochs has no time per epoch to tell; batches per epoch do not change.
     """
     per_batch, per_epoch = report.ms_per_batch, report.ms_per_epoch
     if not per_epoch and per_batch and candidate.ms_per_batch:
         per_epoch = candidate.ms_per_epoch * (per_batch / candidate.ms_per_batch)
-    return replace(candidate, ms_per_batch=per_batch or candidate.ms_per_batch, ms_per_epoch=per_epoch or candidate.ms_per_epoch)
+    return per_batch, per_epoch

@@ -32,3 +32,31 @@ class Candidate:
     last_task: int | None = None
     ms_per_batch: float = 0.0
     ms_per_epoch: float = 0.0
+
+    def asked(self, round_: Round, task: int) -> Candidate:
+        """It is given a training task. Spelt out, for this is done at every task and `replace` costs twice as much."""
+        return Candidate(
+            self.learner,
+            self.num_examples,
+            self.tags,
+            self.loss,
+            self.duration_s,
+            round_,
+            task,
+            self.ms_per_batch,
+            self.ms_per_epoch,
+        )
+
+    def answered(self, duration_s: float, loss: float | None, ms_per_batch: float, ms_per_epoch: float) -> Candidate:
+        """It has answered its training task; what it did not tell (None, 0) stays as it was known."""
+        return Candidate(
+            self.learner,
+            self.num_examples,
+            self.tags,
+            self.loss if loss is None else loss,
+            duration_s,
+            self.last_round,
+            self.last_task,
+            ms_per_batch or self.ms_per_batch,
+            ms_per_epoch or self.ms_per_epoch,
+        )

@@ -61,7 +61,7 @@ class PowerOfChoice(Selection):
 
 
 class Worst(Pool):
-    """Idle learners; of d that are drawn by the size of their data, those with the largest loss are taken, the others put back."""
+    """Idle learners; of d that are drawn by the size of their data, those with the largest loss are taken, others put back."""
 
     def __init__(self, policy: PowerOfChoice) -> None:
         self._policy = policy

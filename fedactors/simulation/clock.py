@@ -17,6 +17,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from typing_extensions import override
 
 from fedactors.runtime import Clock
+from fedactors.simulation.agenda import Agenda
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -50,10 +51,12 @@ class VirtualLoop(selector_events.BaseSelectorEventLoop):
 
     Attributes:
         clock: its clock; an actor system on this loop takes it.
+        agenda: what is due beside the loop's timers, and before those that are due together with it.
     """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
+        self.agenda = Agenda()
         super().__init__(_Jump(self))
         self._clock_resolution = RESOLUTION_S
         self.clock = VirtualClock(self)
@@ -63,7 +66,12 @@ class VirtualLoop(selector_events.BaseSelectorEventLoop):
         return self._virtual_s
 
     def jump(self, seconds: float | None) -> None:
-        """Nothing is ready: go to the next timer, which is so far away. None: there is no timer."""
+        """Nothing is ready: go to the agenda or the next timer, which is so far away. None: there is no timer."""
+        due_s = self.agenda.next_s
+        if due_s is not None and (seconds is None or due_s <= self._virtual_s + seconds):
+            self._virtual_s = max(self._virtual_s, due_s)
+            self.agenda.tell_due(self._virtual_s)
+            return
         if seconds is None:
             waiting = sorted(task.get_name() for task in asyncio.all_tasks(self))
             raise Deadlock(f"at {self._virtual_s:g} s virtual time every task waits and no timer runs: {', '.join(waiting)}")

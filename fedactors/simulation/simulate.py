@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from fedactors.model import Layout
 from fedactors.protocol import Verb
 from fedactors.record import Event, History, Results
 from fedactors.runtime import ActorSystem, Restart
-from fedactors.simulation.clock import run_virtual
+from fedactors.simulation.clock import VirtualLoop, run_virtual
 from fedactors.simulation.luck import Luck
 from fedactors.simulation.population import Population, Profiles
 from fedactors.simulation.virtual import Being, VirtualGateway
@@ -106,7 +107,9 @@ def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: i
 
 
 async def _run(config: Config, beings: Callable[[], list[Being]], observers: Sequence[Observer]) -> tuple[Results, float, int]:
-    plan = blueprint(config, partial(VirtualGateway, beings=beings), Compute())
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "simulations run in virtual time"
+    plan = blueprint(config, partial(VirtualGateway, agenda=loop.agenda, beings=beings), Compute())
     await plan.storage.open(Home(config.name, config.base_dir, threaded=False))
     async with ActorSystem(name=config.name, seed=config.seed) as system:
         life = Life(configuration.stop_conditions(config))

@@ -6,7 +6,6 @@ vanishes departs and joins again. There is no wire and no heartbeat: what is sim
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -237,15 +236,14 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
 class VirtualGateway(Actor[ToGateway]):
     """Where virtual learners come from: all of them are there from the beginning."""
 
-    def __init__(self, to: Neighbours, beings: Callable[[], list[Being]]) -> None:
+    def __init__(self, to: Neighbours, agenda: Agenda, beings: Callable[[], list[Being]]) -> None:
         self._to = to
+        self._agenda = agenda
         self._beings = beings
         self._learners: list[ActorRef[object]] = []
-        self._agenda: Agenda | None = None
 
     @override
     def started(self) -> None:
-        self._agenda = Agenda(asyncio.get_running_loop())
         self._to.controller.tell(Listening((Address("memory", "simulation"),)))
         for being in self._beings():
             factory = partial(VirtualLearner, being, self._to, self._agenda)
@@ -254,8 +252,7 @@ class VirtualGateway(Actor[ToGateway]):
 
     @override
     def stopped(self, reason: BaseException | None) -> None:
-        if self._agenda is not None:
-            self._agenda.close()
+        self._agenda.clear()
 
     @handle
     def dismiss_all(self, _: DismissAll) -> None:

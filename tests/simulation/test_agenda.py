@@ -3,29 +3,31 @@ from __future__ import annotations
 import asyncio
 
 from fedactors.runtime import Actor, ActorSystem, handle
-from fedactors.simulation.agenda import Agenda
-from fedactors.simulation.clock import run_virtual
+from fedactors.simulation.clock import VirtualLoop, run_virtual
 from fedactors.simulation.luck import Luck
 
 
 class Diary(Actor[str]):
     def __init__(self) -> None:
         self.entries: list[tuple[float, str]] = []
+        self.done = asyncio.Event()
 
     @handle
     def note(self, message: str) -> None:
         self.entries.append((self.clock.now(), message))
+        self.done.set()
 
 
-async def told(*entries: tuple[float, str], close_at_s: float = 100.0) -> list[tuple[float, str]]:
+async def told(*entries: tuple[float, str], clear_at_s: float = 100.0) -> list[tuple[float, str]]:
     """What an actor is told, and when, of entries made in this order."""
     async with ActorSystem() as system:
-        agenda, diary = Agenda(asyncio.get_running_loop()), Diary()
+        loop, diary = asyncio.get_running_loop(), Diary()
+        assert isinstance(loop, VirtualLoop)
         ref = system.spawn(lambda: diary)
         for due_s, message in entries:
-            agenda.enter(due_s, ref, message)
-        await asyncio.sleep(close_at_s)
-        agenda.close()
+            loop.agenda.enter(due_s, ref, message)
+        await asyncio.sleep(clear_at_s)
+        loop.agenda.clear()
         await asyncio.sleep(200.0)
         return diary.entries
 
@@ -43,8 +45,21 @@ def test_of_those_that_are_due_together_the_one_entered_first_is_told_first():
     assert [message for _, message in run_virtual(told((1.0, "z"), (1.0, "y"), (0.5, "x"), (1.0, "w")))] == ["x", "z", "y", "w"]
 
 
-def test_nothing_comes_of_a_closed_agenda():
-    assert run_virtual(told((1.0, "a"), (2.0, "b"), close_at_s=1.5)) == [(1.0, "a")]
+def test_nothing_comes_of_a_cleared_agenda():
+    assert run_virtual(told((1.0, "a"), (2.0, "b"), clear_at_s=1.5)) == [(1.0, "a")]
+
+
+def test_what_is_entered_is_told_although_no_timer_runs():
+    async def waits() -> list[tuple[float, str]]:
+        async with ActorSystem() as system:
+            loop, diary, done = asyncio.get_running_loop(), Diary(), asyncio.Event()
+            assert isinstance(loop, VirtualLoop)
+            diary.done = done
+            loop.agenda.enter(86_400.0, system.spawn(lambda: diary), "a day later")
+            await done.wait()
+            return diary.entries
+
+    assert run_virtual(waits()) == [(86_400.0, "a day later")]
 
 
 def test_a_learners_luck_is_its_own_and_the_same_each_time():
