@@ -17,14 +17,14 @@ from fedactors.aggregation._scratch import Bench, Scratch
 from fedactors.aggregation.lanes import share_out
 from fedactors.model import DTYPES, Array, Buffer, Layout, is_floating
 
-NETWORK_MAX = 32
+NETWORK_MAX = 64
 """Rows up to which a network is faster than sorting columns."""
 
-COLUMNS_MAX = 49_152
+NETWORK_COLUMNS = 49_152
 """Of a block: the rows of ten updates stay in cache, and a numpy call on one takes long enough for two threads to pay."""
 
-TILE_BYTES_MAX = 8 * 1024 * 1024
-"""Of all rows of a block together, as float64."""
+SORTED_VALUES = 262_144
+"""Of all rows of a block together: what stays in a core's second-level cache while columns are sorted."""
 
 Comparator: TypeAlias = tuple[int, int, bool, bool]
 """(i, j, low, high): line i gets the lesser where `low`, line j the greater where `high`."""
@@ -48,12 +48,13 @@ def middle_mean(layout: Layout, buffers: Sequence[Buffer], trim: int) -> Buffer:
             np.add(total, row, out=total, casting="unsafe")
         write_mean(block.of(out), total, float(len(middle)), bench, block.dtype)
 
-    return _by_blocks(layout, len(buffers), work)
+    columns = NETWORK_COLUMNS if len(buffers) <= NETWORK_MAX else SORTED_VALUES // len(buffers)
+    return _by_blocks(layout, columns, len(buffers), work)
 
 
-def _by_blocks(layout: Layout, rows: int, work: Callable[[Block, Buffer, Bench], None]) -> Buffer:
-    """A new buffer whose blocks are written by `work`, which looks at so many rows of each."""
-    columns = max(1, min(COLUMNS_MAX, TILE_BYTES_MAX // (8 * rows)))
+def _by_blocks(layout: Layout, columns: int, rows: int, work: Callable[[Block, Buffer, Bench], None]) -> Buffer:
+    """A new buffer whose blocks of so many columns are written by `work`, which looks at so many rows of each."""
+    columns = max(columns, 1)
     out, scratch = np.empty(layout.nbytes, np.uint8), Scratch(8 * columns)
 
     def on_bench(block: Block) -> None:
@@ -144,7 +145,7 @@ def nearest_mean(layout: Layout, buffers: Sequence[Buffer], count: int) -> Buffe
         rows = [block.terms(buffer).astype(accumulator(block.dtype)) for buffer in buffers]
         write_mean(block.of(out), _nearest_sum(sorted_rows(rows), count), float(count), bench, block.dtype)
 
-    return _by_blocks(layout, len(buffers), work)
+    return _by_blocks(layout, SORTED_VALUES // len(buffers), len(buffers), work)
 
 
 def _nearest_sum(ordered: Array, count: int) -> Array:
