@@ -31,7 +31,7 @@ from fedactors.actors.messages import GetAddresses, Publish, ToGateway
 from fedactors.actors.scheduler import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
-from fedactors.errors import FederationFailed, TransportError
+from fedactors.errors import FederationFailed, StoreError, TransportError
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, LearnerId, Version
@@ -39,7 +39,7 @@ from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 from fedactors.runtime import Actor, ActorSystem, Restart
-from fedactors.storage import Home
+from fedactors.storage import Home, Storage
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
 
@@ -84,13 +84,14 @@ class Federation:
 
         Raises:
             AddressError: an address cannot be listened at.
+            StoreError: the model store cannot be opened, or holds versions of a former run.
         """
         async with AsyncExitStack() as exits:
             executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
             compute = Compute(Threads(executor, FOLD_THREADS))
             plan = blueprint(self.config, self._gateway(compute), compute)
-            await plan.storage.open(Home(self.config.name, self.config.base_dir))
             exits.push_async_callback(plan.storage.close)
+            await open_storage(plan.storage, self.config)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
             life = Life(configuration.stop_conditions(self.config))
             controller = partial(Controller, plan, life)
@@ -260,6 +261,20 @@ async def unless(failure: Coroutine[Any, Any, Exception], work: Coroutine[Any, A
         working.cancel()
         failing.cancel()
         await asyncio.gather(working, failing, return_exceptions=True)
+
+
+async def open_storage(storage: Storage, config: Config, *, threaded: bool = True) -> None:
+    """Open a federation's model store for a new run.
+
+    Raises:
+        StoreError: it cannot be opened, or holds versions of a former run, which this one must not mix with its own.
+    """
+    await storage.open(Home(config.name, config.base_dir, threaded))
+    versions = await storage.versions()
+    if versions:
+        await storage.close()
+        held = f"versions {versions[0]} to {versions[-1]}" if len(versions) > 1 else f"version {versions[0]}"
+        raise StoreError(f"the model store {config.store.url} holds {held} of a former run; name an empty one, or remove that")
 
 
 def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]], compute: Compute) -> Blueprint:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from fedactors.actors.messages import GetBlob, GetModel, PutModel, ToModelStore
-from fedactors.errors import NoSuchModel, Rejected
+from fedactors.actors.messages import ForgetUpdates, GetBlob, GetModel, GetUpdate, PutModel, ToModelStore
+from fedactors.errors import NoSuchModel, Rejected, StoreError
 from fedactors.model import GlobalModel, Version
 from fedactors.protocol import EncodedBlob, encode_blob
 from fedactors.runtime import Actor, handle
 from fedactors.storage.base import Storage
+from fedactors.storage.entries import LearnerModel
 
+UPDATES_SEARCHED = 1_000
+"""Of one learner: more never count in one round."""
 BLOBS_KEPT = 2
 """Encoded versions in memory: the newest, and the one before it for learners that are still at it."""
 
@@ -21,25 +24,48 @@ class ModelStore(Actor[ToModelStore]):
     def __init__(self, storage: Storage, chunk_bytes: int) -> None:
         self._storage = storage
         self._chunk_bytes = chunk_bytes
+        self._newest: Version | None = None
         self._blobs: OrderedDict[Version | None, EncodedBlob] = OrderedDict()
 
     @handle
     async def put(self, message: PutModel) -> None:
-        """Keep a version."""
+        """Keep a version, or what a learner sent back."""
         await self._storage.put(message.model)
-        self._encode(message.model)  # learners will ask for it, and reading it back would take time
+        if isinstance(message.model, GlobalModel):
+            self._newest = message.model.version
+            self._encode(message.model)  # learners will ask for it, and reading it back would take time
+
+    @handle
+    async def update(self, message: GetUpdate) -> LearnerModel:
+        """What a learner sent back."""
+        async for model in self._storage.select([message.learner], UPDATES_SEARCHED):
+            if model.sequence == message.sequence:
+                return model
+        raise Rejected(f"no model {message.sequence} of learner {message.learner!r} is kept")
+
+    @handle
+    async def forget_updates(self, message: ForgetUpdates) -> None:
+        """What these learners sent back is in a version now."""
+        await self._storage.erase(message.learners)
 
     @handle
     async def get(self, message: GetModel) -> GlobalModel:
-        """A version as a model."""
-        return await self._find(message.version)
+        """A version as a model; Rejected where there is none."""
+        try:
+            return await self._find(message.version)
+        except NoSuchModel as error:
+            raise Rejected(str(error)) from error
 
     @handle
     async def blob(self, message: GetBlob) -> EncodedBlob:
-        """A version as frames."""
-        if message.version in self._blobs:
-            return self._blobs[message.version]
-        model = await self._find(message.version)
+        """A version as frames. Rejected, too, where it cannot be read: that is told to whoever asked, and others go on."""
+        version = self._newest if message.version is None else message.version
+        if version in self._blobs:
+            return self._blobs[version]
+        try:
+            model = await self._find(version)
+        except StoreError as error:
+            raise Rejected(str(error)) from error
         return self._blobs.get(model.version) or self._encode(model)
 
     def _encode(self, model: GlobalModel) -> EncodedBlob:
@@ -49,12 +75,9 @@ class ModelStore(Actor[ToModelStore]):
         return blob
 
     async def _find(self, version: Version | None) -> GlobalModel:
-        try:
-            if version is None:
-                versions = await self._storage.versions()
-                if not versions:
-                    raise NoSuchModel("there is no global model yet")
-                version = versions[-1]
-            return await self._storage.get(version)
-        except NoSuchModel as error:
-            raise Rejected(str(error)) from error
+        if version is None:
+            versions = await self._storage.versions()
+            if not versions:
+                raise NoSuchModel("there is no global model yet")
+            version = self._newest = versions[-1]
+        return await self._storage.get(version)

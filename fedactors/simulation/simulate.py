@@ -29,8 +29,7 @@ from fedactors.simulation.luck import Luck
 from fedactors.simulation.population import Population, Profiles
 from fedactors.simulation.virtual import Being, VirtualGateway
 from fedactors.simulation.work import Idle, Real, Work
-from fedactors.storage import Home
-from fedactors.system import blueprint
+from fedactors.system import blueprint, open_storage
 
 Observer: TypeAlias = Callable[[Event], None]
 
@@ -92,7 +91,7 @@ def simulate(
 
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
     count, scope = len(profiles.epoch_s), configuration.scope(config)
-    layout = Layout.of(scope.travelling({"weights": np.zeros(parameters, np.float32)}))
+    layout = Layout.of({"weights": np.zeros(parameters, np.float32)})
     update = np.zeros(layout.nbytes, np.uint8)
     update.flags.writeable = False
     beings = []
@@ -110,7 +109,7 @@ async def _run(config: Config, beings: Callable[[], list[Being]], observers: Seq
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "simulations run in virtual time"
     plan = blueprint(config, partial(VirtualGateway, agenda=loop.agenda, beings=beings), Compute())
-    await plan.storage.open(Home(config.name, config.base_dir, threaded=False))
+    await open_storage(plan.storage, config, threaded=False)
     async with ActorSystem(name=config.name, seed=config.seed) as system:
         life = Life(configuration.stop_conditions(config))
         controller = system.spawn(partial(Controller, plan, life), name="controller", restart=Restart.TRANSIENT)

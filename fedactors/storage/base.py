@@ -47,7 +47,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of everything; idempotent."""
+        """Let go of everything; idempotent, and nothing where the store was never opened."""
 
     @abstractmethod
     async def put(self, model: Model) -> None:

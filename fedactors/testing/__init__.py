@@ -3,6 +3,7 @@
     clock            an event loop in virtual time
     probe            an actor that keeps what it is sent
     immutable        every message must be immutable
+    failing_store    a model store that fails once, at any operation
     learners         learners that do as they are told
     faulty_wire      a bad network on a real socket; faults: what befalls its connections
     conformance_*    one check for each kind of plug-in: rule, scheduler, selection, store, transport, learner
@@ -17,6 +18,7 @@ from fedactors.testing.conformance_scheduler import Referee, check_scheduler
 from fedactors.testing.conformance_selection import check_selection
 from fedactors.testing.conformance_store import check_large_model, check_many_learners, check_store
 from fedactors.testing.conformance_transport import check_transport
+from fedactors.testing.failing_store import FailingStorage
 from fedactors.testing.faults import Direction, Ending, Faults, everyone, only
 from fedactors.testing.faulty_wire import FaultyWire, WireStatistics
 from fedactors.testing.immutable import find_mutable, immutable_check
@@ -27,6 +29,7 @@ __all__ = [
     "Deadlock",
     "Direction",
     "Ending",
+    "FailingStorage",
     "Faults",
     "FaultyWire",
     "Probe",

@@ -81,7 +81,7 @@ FAILURES = [
     (RoundsSchedule, "handle", 20),
     (MemoryStorage, "put", 1),
     (MemoryStorage, "put", 3),
-    (MemoryStorage, "get", 2),
+    (MemoryStorage, "versions", 2),
     (LearnerProxy, "_expected", 1),
     (LearnerProxy, "_expected", 6),
     (Gateway, "_take_in", 2),
