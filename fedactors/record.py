@@ -17,6 +17,7 @@ the keys of its body (every number is a plain int or float, every id a string):
     round_abandoned     round, why
     actor_failed        actor, why
     stopping            why
+    resumed             lives, round, version: a new process goes on with the run; what `finished` has said before is void
     finished            stop_reason, version, failed (bool)
 
 A round of more learners than `limits.detail_learners_max` is told of as a whole: `cohort` is empty, nothing is said of an update
@@ -51,6 +52,7 @@ class EventKind(enum.StrEnum):
     ROUND_ABANDONED = "round_abandoned"
     ACTOR_FAILED = "actor_failed"
     STOPPING = "stopping"
+    RESUMED = "resumed"
     FINISHED = "finished"
 
 
@@ -297,6 +299,8 @@ class History:
         elif event.kind is EventKind.FINISHED:
             self.finished = True
             self.stop_reason, self.failed = event.body["stop_reason"], event.body["failed"]
+        elif event.kind is EventKind.RESUMED:
+            self.finished, self.stop_reason, self.failed = False, "", False
 
     def results(self, name: str, seed: int, final: FinalModel | None) -> Results:
         """The whole run, once it is finished."""

@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from fedactors.actors.compute import Compute
+from fedactors.actors.kept_updates import KeptUpdates
 from fedactors.actors.messages import (
     BorrowBuffer,
     Combined,
@@ -22,19 +23,24 @@ from fedactors.actors.messages import (
     Initialise,
     Initialised,
     NotCombined,
+    NotRecalled,
     Offer,
     ParkBuffer,
     PutModel,
+    Recall,
     ReturnBuffer,
     ToAggregator,
     ToController,
     ToModelStore,
+    UpdateHere,
     UploadGivenUp,
     UploadsOverdue,
+    Verdict,
 )
 from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
+from fedactors.journal import Journal
 from fedactors.log import get_logger
 from fedactors.model import Buffer, GlobalModel, Layout, Version
 from fedactors.protocol import BufferPool
@@ -74,10 +80,17 @@ class Aggregator(Actor[ToAggregator]):
     """Owns the rule at work and every tensor between its arrival and its commit."""
 
     def __init__(
-        self, plan: AggregationPlan, store: ActorRef[ToModelStore], controller: ActorRef[ToController], compute: Compute
+        self,
+        plan: AggregationPlan,
+        store: ActorRef[ToModelStore],
+        controller: ActorRef[ToController],
+        compute: Compute,
+        journal: Journal,
     ) -> None:
         self._plan = plan
         self._store = store
+        self._journal = journal
+        self._kept = KeptUpdates(journal, store)
         self._controller = controller
         self._compute = compute
         self._model: GlobalModel | None = None
@@ -192,26 +205,43 @@ class Aggregator(Actor[ToAggregator]):
 
     @handle
     def fold(self, message: FoldUpdate) -> Coroutine[Any, Any, None] | None:
-        """Fold an offered update: a small one at once, a big one in a thread."""
+        """Fold an offered update: a small one at once, a big one in a thread; where updates are kept, that comes first."""
         offer, fold = self._offers.pop(message.task), self._folding()
         contribution = self._contribution(offer, message.staleness)
-        if not self._compute.in_place(2 * offer.buffer.nbytes):
-            return self._fold_elsewhere(offer, fold, contribution)
+        if self._journal.keeps_updates or not self._compute.in_place(2 * offer.buffer.nbytes):
+            return self._fold_elsewhere(message, offer, fold, contribution)
         fold.add(contribution)
-        self._folded(offer)
+        self._folded(message, offer)
         return None
 
-    async def _fold_elsewhere(self, offer: Offer, fold: Fold, contribution: Contribution) -> None:
+    async def _fold_elsewhere(self, message: FoldUpdate, offer: Offer, fold: Fold, contribution: Contribution) -> None:
+        assert self._model is not None, "updates are folded only once there is a model"
+        await self._kept.keep(message, offer, self._model)
         await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
-        self._folded(offer)
+        self._folded(message, offer)
 
-    def _folded(self, offer: Offer) -> None:
+    def _folded(self, message: FoldUpdate, offer: Offer) -> None:
+        if message.answer_to is not None:
+            message.answer_to.tell(Verdict(message.task, None, ""))
         if not offer.borrowed:
             return
         if self._plan.rule.keeps_updates:
             self._held.append(offer.buffer)
         else:
             self._pool.give(offer.buffer)
+
+    @handle
+    async def recall(self, message: Recall) -> None:
+        """Offer an update that counted before a restart."""
+        try:
+            model = await self._kept.find(message)
+        except Rejected as gone:
+            log.warning("update_not_recalled", learner=message.counted.learner, why=str(gone))
+            message.reply_to.tell(NotRecalled(message.task))
+            return
+        counted = message.counted
+        self._offers[message.task] = Offer(message.task, counted.learner, counted.report, model.buffer, borrowed=False)
+        message.reply_to.tell(UpdateHere(message.task, counted.learner, counted.report, 0, 0))
 
     def _contribution(self, offer: Offer, staleness: int) -> Contribution:
         discount = self._plan.discount.factor(staleness)
@@ -257,7 +287,9 @@ class Aggregator(Actor[ToAggregator]):
             return
         self._release()
         model = GlobalModel(current.version + 1, current.layout, buffer)
+        self._kept.committing(message.round, model.version)
         await self._store.ask(PutModel(model))
+        self._kept.committed()
         self._move_on(model, message.unused)
         message.reply_to.tell(Combined(message.round, model.version))
 
@@ -265,6 +297,7 @@ class Aggregator(Actor[ToAggregator]):
     def drop_round(self, _: DropRound) -> None:
         """Forget what was folded since the last version."""
         self._folding().abandon()
+        self._kept.committed()
         self._release()
 
     def _release(self) -> None:

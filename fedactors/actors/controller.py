@@ -19,6 +19,7 @@ from fedactors.actors.messages import (
     BeginTraining,
     DismissAll,
     DurationOver,
+    EvaluateAgain,
     EventsFrom,
     FinishUp,
     GetAddresses,
@@ -48,6 +49,7 @@ from fedactors.actors.messages import (
 from fedactors.actors.model_store import ModelStore
 from fedactors.actors.scheduler import Scheduler, TrainingPlan
 from fedactors.errors import Rejected
+from fedactors.journal import UnendedRound
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
 from fedactors.protocol import CHUNK_BYTES, Task, Verb
@@ -108,7 +110,8 @@ class Controller(Actor[ToController]):
         self._members: dict[LearnerId, LearnerJoined] = {}
         self._drawn: LearnerId | None = None
         self._declined: dict[LearnerId, str] = {}
-        self._grant_owed = False
+        self._owed = False
+        self._to_evaluate: list[UnendedRound] = []
         self._awaited: set[LearnerId] = set()
         self._worried = False
         self._addresses: tuple[Address, ...] = ()
@@ -122,10 +125,16 @@ class Controller(Actor[ToController]):
     def started(self) -> None:
         plan, life = self._plan, self._life
         store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
-        aggregator = self.spawn(partial(Aggregator, plan.aggregation, store, self.ref, plan.compute), name="aggregator")
-        self._scheduler = self.spawn(partial(Scheduler, plan.training, life.tasks, aggregator, self.ref), name="scheduler")
+        aggregator = self.spawn(
+            partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal), name="aggregator"
+        )
+        self._scheduler = self.spawn(
+            partial(Scheduler, plan.training, life.tasks, aggregator, self.ref, life.journal), name="scheduler"
+        )
         neighbours = Neighbours(self.ref, self._scheduler, aggregator, store)
         self._gateway = self.spawn(partial(plan.gateway, neighbours), name="gateway")
+        if life.phase is Phase.TRAINING:
+            self._watch_duration()
 
     # ------------------------------------------------------------------------------------------------------------- life cycle
 
@@ -158,27 +167,39 @@ class Controller(Actor[ToController]):
 
     def _resume(self) -> None:
         self._life.paused = False
-        self._grant_if_owed()
+        self._go_on_if_owed()
 
     def _begin_training(self) -> None:
         life = self._life
         assert life.layout is not None, "training begins with a model"
         assert life.version is not None, "a model has a version"
-        life.phase, life.began_s = Phase.TRAINING, self.clock.now()
-        if (duration_s := life.conditions.duration_s) is not None:
-            self.after(duration_s, DurationOver(), key="duration")
+        life.phase = Phase.TRAINING
+        self._watch_duration()
         self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
-        self._grant()
+        self._go_on()
 
-    def _grant(self) -> None:
-        """Let the next round begin, once nothing speaks against it."""
-        self._grant_owed = self._life.paused or bool(self._awaited)
-        if not self._grant_owed and self._life.phase is Phase.TRAINING:
-            self._scheduler.tell(GrantRound(last=self._life.next_round == self._life.conditions.rounds))
+    def _watch_duration(self) -> None:
+        """The limit holds for all lives of the federation together."""
+        if (duration_s := self._life.conditions.duration_s) is not None:
+            self.after(max(duration_s - self._life.journal.story.trained_s, 0.0), DurationOver(), key="duration")
 
-    def _grant_if_owed(self) -> None:
-        if self._grant_owed:
-            self._grant()
+    def _go_on(self) -> None:
+        """Let the next round begin, or the end, once nothing speaks against it."""
+        life = self._life
+        self._owed = bool(self._awaited) or (life.paused and life.phase is Phase.TRAINING)
+        if self._owed or life.phase not in {Phase.TRAINING, Phase.FINISHING}:
+            return
+        unended, self._to_evaluate = self._to_evaluate, []
+        for round_ in unended:
+            self._scheduler.tell(EvaluateAgain(round_, last=life.phase is Phase.FINISHING))
+        if life.phase is Phase.FINISHING:
+            self._scheduler.tell(FinishUp(combine_open=True))
+        elif not (unended and self._waits_for_evaluation):
+            self._scheduler.tell(GrantRound(last=life.next_round == life.conditions.rounds))
+
+    def _go_on_if_owed(self) -> None:
+        if self._owed:
+            self._go_on()
 
     def _end(self, why: str) -> None:
         """Let the open round come to its end; at once where none was begun."""
@@ -186,7 +207,7 @@ class Controller(Actor[ToController]):
         if life.phase is Phase.TRAINING:
             life.phase, life.stop_reason = Phase.FINISHING, why
             self._publish(EventKind.STOPPING, why=why)
-            self._scheduler.tell(FinishUp(combine_open=True))
+            self._go_on()
         elif life.phase is not Phase.FINISHING:
             self._done(why, failed=False)
 
@@ -227,10 +248,8 @@ class Controller(Actor[ToController]):
             assert life.layout is not None, "training begins with a model"
             assert life.version is not None, "a model has a version"
             self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
-            if life.phase is Phase.TRAINING:
-                self._grant()
-            else:
-                self._scheduler.tell(FinishUp(combine_open=True))
+            self._to_evaluate = list(life.journal.story.unended.values())
+            self._go_on()
 
     @handle
     def initialised(self, message: Initialised) -> None:
@@ -251,7 +270,7 @@ class Controller(Actor[ToController]):
         if (why := life.stop.after_commit(message.round)) is not None:
             self._end(why)
         elif not self._waits_for_evaluation:
-            self._grant()
+            self._go_on()
 
     @handle
     def round_ended(self, message: RoundEnded) -> None:
@@ -262,7 +281,7 @@ class Controller(Actor[ToController]):
             if (why := life.stop.after_evaluation(message.record)) is not None:
                 self._end(why)
             elif self._waits_for_evaluation:
-                self._grant()
+                self._go_on()
 
     @property
     def _waits_for_evaluation(self) -> bool:
@@ -296,7 +315,7 @@ class Controller(Actor[ToController]):
         self._watch_numbers()
         if learner in self._awaited:
             self._awaited.discard(learner)
-            self._grant_if_owed()
+            self._go_on_if_owed()
 
     @handle
     def learner_departed(self, message: LearnerDeparted) -> None:
@@ -333,7 +352,7 @@ class Controller(Actor[ToController]):
         awaited, self._awaited = self._awaited, set()
         for learner in sorted(awaited):
             self._departed(learner, "lost", "it did not come back after a restart of the controller's side")
-        self._grant_if_owed()
+        self._go_on_if_owed()
 
     def _watch_numbers(self) -> None:
         """Draw the learner that gives the initial weights once enough are here; begin to worry where too few are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from fedactors.actors.messages import (
     ToLearnerProxy,
 )
 from fedactors.errors import ActorError, AddressError, ProtocolError, Rejected, RemoteProtocolError, StreamClosed, TransportError
+from fedactors.journal import Journal, Known
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
 from fedactors.protocol import (
@@ -49,6 +51,7 @@ from fedactors.protocol import (
 )
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
 from fedactors.scope import WHOLE, Scope
+from fedactors.task import TaskId, TaskKey
 from fedactors.transport import Address, Listener, Stream, Transport
 
 log = get_logger("fedactors.gateway")
@@ -111,8 +114,16 @@ class Gateway(Actor[ToGateway]):
     supervision: ClassVar[Supervision] = Supervision()
 
     def __init__(
-        self, neighbours: Neighbours, places: Sequence[Place], terms: SessionTerms, policy: UploadPolicy, compute: Compute
+        self,
+        neighbours: Neighbours,
+        places: Sequence[Place],
+        terms: SessionTerms,
+        policy: UploadPolicy,
+        compute: Compute,
+        journal: Journal,
     ) -> None:
+        self._journal = journal
+        self._given_before = _by_learner(journal.story.given)
         self._places = places
         self._terms = terms
         self._to = neighbours
@@ -154,7 +165,16 @@ class Gateway(Actor[ToGateway]):
         if known is not None:
             self._forget(known)
             known.proxy.tell(Displace())
-        return self._take_in(hello)
+        if hello.resume_token and secrets.compare_digest(_digest(hello.resume_token), self._digest_of(hello.learner)):
+            return self._take_in(hello, hello.resume_token, self._given_before.pop(hello.learner, frozenset()), resumed=True)
+        token = secrets.token_bytes(TOKEN_BYTES)
+        if self._journal.keeps:
+            self._journal.write(Known(hello.learner, _digest(token)))
+        return self._take_in(hello, token, frozenset(), resumed=False)
+
+    def _digest_of(self, learner: LearnerId) -> bytes:
+        """Of the token that the learner was given last, by this gateway or by one before it; empty where it never was."""
+        return self._journal.story.digests.get(learner, b"")
 
     def _refusal(self, hello: Hello) -> str | None:
         if self._dismissed:
@@ -169,12 +189,13 @@ class Gateway(Actor[ToGateway]):
             return f"limits.learners_max = {self._terms.learners_max:,} learners are here already"
         return None
 
-    def _take_in(self, hello: Hello) -> Admission:
-        proxy = self.spawn(partial(self._new_proxy, hello), capacity=self._terms.mailbox_messages_max, restart=Restart.TEMPORARY)
+    def _take_in(self, hello: Hello, token: bytes, given_before: frozenset[TaskId], *, resumed: bool) -> Admission:
+        make = partial(self._new_proxy, hello, given_before=given_before)
+        proxy = self.spawn(make, capacity=self._terms.mailbox_messages_max, restart=Restart.TEMPORARY)
         self.watch(proxy)
-        admitted = Admitted(hello.learner, proxy, secrets.token_bytes(TOKEN_BYTES))
-        self._learners[hello.learner] = self._tokens[admitted.token] = admitted
-        return Admission(proxy, admitted.token, resumed=False)
+        admitted = Admitted(hello.learner, proxy, token)
+        self._learners[hello.learner] = self._tokens[token] = admitted
+        return Admission(proxy, token, resumed=resumed)
 
     def _forget(self, admitted: Admitted) -> None:
         self._tokens.pop(admitted.token, None)
@@ -259,6 +280,17 @@ class Gateway(Actor[ToGateway]):
             if proxy is None or opening.token != token:
                 token, proxy = opening.token, await self.ref.ask(FindProxy(opening.token))
             await proxy.ask(TakePush(stream, opening))
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+def _by_learner(given: Mapping[TaskKey, TaskId]) -> dict[LearnerId, frozenset[TaskId]]:
+    tasks: dict[LearnerId, set[TaskId]] = {}
+    for (_, learner, _, _), task in given.items():
+        tasks.setdefault(learner, set()).add(task)
+    return {learner: frozenset(ids) for learner, ids in tasks.items()}
 
 
 async def _next(read: Callable[[Stream], Awaitable[R]], stream: Stream) -> R | None:

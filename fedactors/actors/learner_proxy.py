@@ -66,6 +66,8 @@ from fedactors.transport import Stream
 
 log = get_logger("fedactors.learner_proxy")
 
+GIVEN_AGAIN_S = 30.0
+"""How long an answer to a task of a former life waits for the task to be given again."""
 GOODBYE_S = 1.0
 """How long a goodbye may take before the stream is cut."""
 
@@ -100,7 +102,15 @@ class UploadPolicy:
 class LearnerProxy(Actor[ToLearnerProxy]):
     """One learner, for as long as it takes part; a connection lost for less than the grace period is no departure."""
 
-    def __init__(self, hello: Hello, neighbours: Neighbours, policy: UploadPolicy, compute: Compute, lost_after_s: float) -> None:
+    def __init__(
+        self,
+        hello: Hello,
+        neighbours: Neighbours,
+        policy: UploadPolicy,
+        compute: Compute,
+        lost_after_s: float,
+        given_before: frozenset[TaskId] = frozenset(),
+    ) -> None:
         self._learner = hello.learner
         self._hello = hello
         self._to = neighbours
@@ -112,6 +122,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         self._open: dict[TaskId, OpenTask] = {}
         self._bytes_down = 0
         self._departed = False
+        self._given_before = given_before
+        self._again: dict[TaskId, asyncio.Future[None]] = {}
 
     # ----------------------------------------------------------------------------------------------------------------- session
 
@@ -211,6 +223,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     async def assign(self, message: AssignTask) -> None:
         """Give the learner a task."""
         self._open[message.task.id] = OpenTask(message.task, message.layout)
+        if (again := self._again.pop(message.task.id, None)) is not None:
+            again.set_result(None)
         await self._send(message.task)
         self._to.scheduler.tell(Dispatched(message.task.id, self._learner))
 
@@ -293,6 +307,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         """Receive weights, hand them on, and answer when it is decided what becomes of them."""
         unwanted: BlobReceiver | None = None
         try:
+            await self._given_again(opening.task)
             open_task, layout = self._expected(opening)
             if not open_task.delivered:
                 buffer = await self._intake.take(open_task, stream, opening, layout)
@@ -309,6 +324,12 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             await answer_push(stream, answer)
         else:
             await answer_amid_chunks(stream, answer, unwanted)
+
+    async def _given_again(self, task: TaskId) -> None:
+        """A learner that outlived a restart may answer a task before it is given again: wait for that, for a while."""
+        if task in self._given_before and task not in self._open:
+            again = self._again.setdefault(task, asyncio.get_running_loop().create_future())
+            await asyncio.wait([again], timeout=GIVEN_AGAIN_S)
 
     def _expected(self, opening: PushOpening) -> tuple[OpenTask, Layout]:
         """The task that a push answers, and the layout that it must have; everything is checked before any memory is taken."""

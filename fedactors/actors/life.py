@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import itertools
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedactors.journal import Happened, Journal, NoJournal
 from fedactors.model import Layout, LearnerId, Version
-from fedactors.record import Event, EventKind
+from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.stop import StopConditions, StopState
 from fedactors.task import Round, TaskId
 
@@ -43,6 +44,7 @@ class Life:
 
     Attributes:
         conditions: when to stop.
+        journal: what must not be forgotten, and what it comes to.
         stop: how far these are from being met.
         tasks: unused task ids.
         phase: where the federation stands.
@@ -50,7 +52,6 @@ class Life:
         version: the newest committed version; None until there is one.
         next_round: the number of the round after the last committed one.
         here: learners that take part.
-        began_s: when training began, seconds of the runtime's clock.
         setbacks: how often an actor's failure has undone the open round since the last commit.
         trouble: the last such failure, in words.
         paused: no further round is granted.
@@ -61,6 +62,7 @@ class Life:
     """
 
     conditions: StopConditions
+    journal: Journal = field(default_factory=NoJournal)
     stop: StopState = field(init=False)
     tasks: Iterator[TaskId] = field(default_factory=new_task_ids)
     phase: Phase = Phase.WAITING
@@ -68,7 +70,6 @@ class Life:
     version: Version | None = None
     next_round: Round = 1
     here: set[LearnerId] = field(default_factory=set)
-    began_s: float | None = None
     setbacks: int = 0
     trouble: str = ""
     paused: bool = False
@@ -81,8 +82,14 @@ class Life:
         self.stop = self.conditions.start()
 
     def publish(self, unix_s: float, kind: EventKind, body: Mapping[str, Any]) -> None:
-        """Add one piece of news."""
-        self.events.append(Event(self.next_number, unix_s, kind, body))
+        """Add one piece of news.
+
+        Raises:
+            StoreError: it cannot be kept.
+        """
+        event = Event(self.next_number, unix_s, kind, body)
+        self.journal.write(Happened(event))
+        self.events.append(event)
         if len(self.events) > 2 * EVENTS_KEPT:
             del self.events[:EVENTS_KEPT]
             self.forgotten += EVENTS_KEPT
@@ -96,6 +103,39 @@ class Life:
         """Events from a number on; a number that is forgotten or lies ahead gives none."""
         first = number - self.forgotten
         return self.events[first : first + at_most] if first >= 0 else []
+
+    @classmethod
+    def resumed(cls, conditions: StopConditions, journal: Journal, events: Sequence[Event], layout: Layout | None) -> Life:
+        """A life as the process that led it before has left it.
+
+        Args:
+            conditions: when to stop; they may have changed.
+            journal: with the story of the life so far.
+            events: its news.
+            layout: of the global model, if there is one.
+        """
+        story = journal.story
+        life = cls(conditions, journal, layout=layout, version=story.version, next_round=story.next_round)
+        life.here, life.events = set(story.here), list(events)
+        life.setbacks = -1  # a scheduler will begin, and that is no setback
+        if story.begun:
+            life.phase, life.stop_reason = Phase.TRAINING, life._replayed()
+        finished = next((event for event in reversed(events) if event.kind is EventKind.FINISHED), None)
+        if finished is not None and finished is events[-1] and not finished.body["failed"] and (life.stop_reason or not story.begun):
+            life.phase, life.stop_reason = Phase.DONE, finished.body["stop_reason"]
+        elif life.stop_reason:
+            life.phase = Phase.FINISHING
+        return life
+
+    def _replayed(self) -> str | None:
+        """Have the stop conditions see what has happened; why to stop, if one of them is met."""
+        why = None
+        for event in self.events:
+            if event.kind is EventKind.ROUND_COMMITTED:
+                why = self.stop.after_commit(event.body["round"]) or why
+            elif event.kind is EventKind.ROUND_ENDED:
+                why = self.stop.after_evaluation(RoundRecord.from_map(event.body["record"])) or why
+        return why
 
     @property
     def running(self) -> bool:

@@ -4,7 +4,7 @@
     Scheduler ──AssignTask, CancelTask──▶ LearnerProxy ══ the wire ══▶ learner
     LearnerProxy ──UpdateHere──▶ Scheduler          (what was reported)
     LearnerProxy ──Offer──▶ Aggregator              (the tensors)
-    Scheduler ──FoldUpdate, DropUpdate, CombineRound──▶ Aggregator ──PutModel──▶ ModelStore
+    Scheduler ──FoldUpdate, DropUpdate, Recall, CombineRound──▶ Aggregator ──PutModel, GetUpdate──▶ ModelStore
     Aggregator ──Combined, NotCombined──▶ Scheduler ──RoundCommitted, RoundEnded──▶ Controller ──GrantRound, FinishUp──▶ Scheduler
 
 A class that derives from `Request[R]` is asked and answered with an R; the others are told.
@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedactors.actors.upload_slots import Loan, UploadId
+from fedactors.journal import Counted, UnendedRound
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
 from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, PushOpening, Session, Task, TaskFailure, Verb
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.runtime import ActorRef, Request
 from fedactors.selection.base import Candidate
+from fedactors.storage.entries import LearnerModel, Model
 from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 from fedactors.transport import Address, Stream
 
@@ -198,6 +200,14 @@ class BeginTraining:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluateAgain:
+    """A round was committed before the scheduler began, and has not ended; `last`: no other follows it."""
+
+    round: UnendedRound
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MemberJoined:
     """A learner can be given tasks, through its proxy."""
 
@@ -246,6 +256,13 @@ class UpdateHere:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRecalled:
+    """An update that counted before a restart cannot be read: its learner has to train again."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationHere:
     """A learner has evaluated."""
 
@@ -289,12 +306,14 @@ class DeadlineReached:
 
 ToScheduler = (
     BeginTraining
+    | EvaluateAgain
     | MemberJoined
     | MemberDeparted
     | GrantRound
     | FinishUp
     | Dispatched
     | UpdateHere
+    | NotRecalled
     | EvaluationHere
     | TaskUnanswered
     | Combined
@@ -375,10 +394,26 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class FoldUpdate:
-    """Fold an offered update into the open round."""
+    """Fold an offered update into the open round.
+
+    Attributes:
+        round: in which it counts.
+        answer_to: is told that it counts, once that is not forgotten any more; None: nobody waits for it.
+    """
 
     task: TaskId
     staleness: int
+    round: Round
+    answer_to: ActorRef[ToLearnerProxy] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Offer an update that counted before a restart as the answer to this task; the sender is told UpdateHere or NotRecalled."""
+
+    task: TaskId
+    counted: Counted
+    reply_to: ActorRef[ToScheduler]
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +464,7 @@ ToAggregator = (
     | Initialise
     | Offer
     | FoldUpdate
+    | Recall
     | ForgetLearner
     | DropUpdate
     | CombineRound
@@ -441,9 +477,24 @@ ToAggregator = (
 
 @dataclass(frozen=True, slots=True)
 class PutModel(Request[None]):
-    """Keep a version."""
+    """Keep a version, or what a learner sent back."""
 
-    model: GlobalModel
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class GetUpdate(Request[LearnerModel]):
+    """What a learner sent back. Rejected where it is not there any more."""
+
+    learner: LearnerId
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetUpdates:
+    """What these learners sent back is in a version now."""
+
+    learners: tuple[LearnerId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,7 +511,7 @@ class GetBlob(Request[EncodedBlob]):
     version: Version | None = None
 
 
-ToModelStore = PutModel | GetModel | GetBlob
+ToModelStore = PutModel | GetUpdate | ForgetUpdates | GetModel | GetBlob
 
 # --------------------------------------------------------------------------------------------------------- to a LearnerProxy
 

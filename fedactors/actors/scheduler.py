@@ -21,6 +21,7 @@ from fedactors.actors.messages import (
     Dispatched,
     DropRound,
     DropUpdate,
+    EvaluateAgain,
     EvaluationHere,
     FinishUp,
     FoldUpdate,
@@ -29,7 +30,9 @@ from fedactors.actors.messages import (
     MemberDeparted,
     MemberJoined,
     NotCombined,
+    NotRecalled,
     Publish,
+    Recall,
     RoundCommitted,
     RoundEnded,
     SchedulerReady,
@@ -42,6 +45,7 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
+from fedactors.journal import Counted, Given, Journal
 from fedactors.model import Layout, LearnerId, Version
 from fedactors.protocol import Task
 from fedactors.record import EventKind
@@ -102,9 +106,17 @@ class Scheduler(Actor[ToScheduler]):
     """Owns the protocol's state machine, the deadlines and the round records. It never sees a tensor."""
 
     def __init__(
-        self, plan: TrainingPlan, tasks: Iterator[TaskId], aggregator: ActorRef[ToAggregator], controller: ActorRef[ToController]
+        self,
+        plan: TrainingPlan,
+        tasks: Iterator[TaskId],
+        aggregator: ActorRef[ToAggregator],
+        controller: ActorRef[ToController],
+        journal: Journal,
     ) -> None:
         self._plan = plan
+        self._journal = journal
+        self._counted: dict[tuple[LearnerId, Round], Counted] = {}  # before a restart, and not yet told to the machine
+        self._recalled: dict[TaskId, tuple[AssignTask, Counted]] = {}
         self._task_ids = tasks
         self._aggregator = aggregator
         self._controller = controller
@@ -133,6 +145,8 @@ class Scheduler(Actor[ToScheduler]):
         plan = self._plan
         self._layout, self._version = message.layout, message.version
         self._aggregator.tell(ForgetBases())
+        story = self._journal.story
+        self._counted = {(counted.learner, counted.round): counted for counted in story.counted.values()}
         self._schedule = plan.protocol.schedule(
             Terms(
                 selection=plan.selection,
@@ -143,6 +157,7 @@ class Scheduler(Actor[ToScheduler]):
                 evaluate_timeout_s=plan.evaluate_timeout_s,
                 version=message.version,
                 first_round=message.first_round,
+                given=story.given,
             )
         )
         for _, member in sorted(self._members.items()):
@@ -169,6 +184,17 @@ class Scheduler(Actor[ToScheduler]):
         self._happened(on.Proceed(message.last))
 
     @handle
+    def evaluate_again(self, message: EvaluateAgain) -> None:
+        """A round that another scheduler committed has not ended."""
+        unended, now_s = message.round, self.clock.stopwatch()
+        self._ledger.begin(unended.round, unended.cohort, now_s, self.clock.time())
+        for counted in unended.counted:
+            self._ledger.reported(unended.round, counted.learner, counted.report, 0, 0)
+            self._ledger.accepted(unended.round, counted.learner, counted.report, counted.staleness, now_s)
+        self._ledger.committed(unended.round, unended.version, now_s)
+        self._happened(on.Unended(unended.round, unended.version, unended.cohort, message.last))
+
+    @handle
     def finish(self, message: FinishUp) -> None:
         """No further round."""
         if self._schedule is None:
@@ -188,6 +214,12 @@ class Scheduler(Actor[ToScheduler]):
         if (task := self._find(message.learner, message.task)) is not None:
             task.update = message
         self._happened(on.UpdateArrived(message.task, message.learner, message.report))
+
+    @handle
+    def not_recalled(self, message: NotRecalled) -> None:
+        """An update that counted cannot be read: its learner trains again."""
+        assigned, counted = self._recalled.pop(message.task)
+        self._tell(counted.learner, assigned)
 
     @handle
     def evaluation(self, message: EvaluationHere) -> None:
@@ -287,9 +319,18 @@ class Scheduler(Actor[ToScheduler]):
         self._assign(command, TaskKind.EVALUATE, self._evaluate_params(command))
 
     def _assign(self, command: on.Train | on.Evaluate, kind: TaskKind, params: TrainParams | EvaluateParams) -> None:
-        task = OpenTask(command.round, command.version, kind is TaskKind.TRAIN)
-        self._open.setdefault(command.learner, {})[command.task] = task
-        self._members[command.learner].proxy.tell(AssignTask(Task(command.task, kind, params), self._layout))
+        learner, round_ = command.learner, command.round
+        task = OpenTask(round_, command.version, kind is TaskKind.TRAIN)
+        self._open.setdefault(learner, {})[command.task] = task
+        if self._journal.keeps:
+            self._journal.write(Given(command.task, learner, kind, round_, command.version))
+        assigned = AssignTask(Task(command.task, kind, params), self._layout)
+        counted = self._counted.pop((learner, round_), None) if task.train else None
+        if counted is None:
+            self._members[learner].proxy.tell(assigned)
+        else:
+            self._recalled[command.task] = assigned, counted
+            self._aggregator.tell(Recall(command.task, counted, self.ref))
 
     def _train_params(self, command: on.Train) -> TrainParams:
         plan, learner, round_ = self._plan, command.learner, command.round
@@ -310,13 +351,15 @@ class Scheduler(Actor[ToScheduler]):
         task = self._close(learner, command.task)
         assert task is not None, "a protocol accepts only what it scheduled"
         assert task.update is not None, "a protocol accepts only what arrived"
-        report = task.update.report
-        self._aggregator.tell(FoldUpdate(command.task, command.staleness))
-        self._tell(learner, Verdict(command.task, None, ""))
+        report, staleness = task.update.report, command.staleness
+        member = self._members.get(learner)
+        if (recalled := self._recalled.pop(command.task, None)) is not None:
+            staleness, member = recalled[1].staleness, None
+        self._aggregator.tell(FoldUpdate(command.task, staleness, round_, None if member is None else member.proxy))
         self._ledger.reported(round_, learner, report, task.update.bytes_up, task.update.bytes_down)
-        self._ledger.accepted(round_, learner, report, command.staleness, self.clock.stopwatch())
+        self._ledger.accepted(round_, learner, report, staleness, self.clock.stopwatch())
         if self._ledger.tells_of_each(round_):
-            body = {"round": round_, "learner": learner, "staleness": command.staleness}
+            body = {"round": round_, "learner": learner, "staleness": staleness}
             told = {"num_examples": report.num_examples, "metrics": dict(report.metrics)}
             self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | told))
 

@@ -158,12 +158,27 @@ class StoreTable(Table):
     """Where the global models live.
 
     Attributes:
-        url: scheme://place; the scheme is the model store's name, a place is handed to it as its option `place`.
+        url: scheme://place; the scheme is the model store's name, a place is handed to it as its option `place`. Without one,
+            `fedactors up` keeps models in its run directory, and everybody else in memory.
         options: of this store.
     """
 
-    url: str = "memory://"
+    url: str | None = None
     options: Options = {}
+
+
+class JournalTable(Table):
+    """What a run keeps so that it can be resumed after the death of its controller. `fedactors up` always keeps a journal.
+
+    Attributes:
+        durability: what each entry survives: the death of the "process", or a loss of "power", too, which costs a wait for the disk
+            with each commit and each update that counts.
+        updates: keep the weights of updates that count until their round is committed, in the model store, so that they still
+            count after a crash; without it their learners train again.
+    """
+
+    durability: Literal["process", "power"] = "process"
+    updates: bool = True
 
 
 class OpenTable(Table):
@@ -351,6 +366,7 @@ class Config(Table):
     aggregation: AggregationTable = AggregationTable()
     model: ModelTable = ModelTable()
     store: StoreTable = StoreTable()
+    journal: JournalTable = JournalTable()
     train: TrainTable = TrainTable()
     evaluate: EvaluateTable = EvaluateTable()
     stop: StopTable = StopTable()

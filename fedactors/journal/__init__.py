@@ -7,11 +7,10 @@ story     what it comes to: where a resumed federation goes on
 
 from fedactors.journal.file import Durability, FileJournal
 from fedactors.journal.journal import Journal, NoJournal
-from fedactors.journal.records import Admitted, Committing, Counted, Given, Happened, Opened, Record
-from fedactors.journal.story import Story, Unended, told
+from fedactors.journal.records import Committing, Counted, Given, Happened, Known, Opened, Record
+from fedactors.journal.story import Story, UnendedRound, told
 
 __all__ = [
-    "Admitted",
     "Committing",
     "Counted",
     "Durability",
@@ -19,10 +18,11 @@ __all__ = [
     "Given",
     "Happened",
     "Journal",
+    "Known",
     "NoJournal",
     "Opened",
     "Record",
     "Story",
-    "Unended",
+    "UnendedRound",
     "told",
 ]

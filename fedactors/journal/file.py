@@ -23,7 +23,8 @@ from typing_extensions import override
 from fedactors.errors import StoreError
 from fedactors.journal.journal import Journal
 from fedactors.journal.records import Committing, Counted, Happened, Opened, Record, decode, encode
-from fedactors.record import EventKind
+from fedactors.journal.story import told
+from fedactors.record import Event, EventKind
 
 MAGIC = b"fedactors journal 1\n"
 RECORD_BYTES_MAX = 64 * 1024**2
@@ -49,22 +50,40 @@ class Found:
 
 
 class FileJournal(Journal):
-    """An open journal; no other process can open it meanwhile."""
+    """An open journal; no other process can open it meanwhile.
 
-    def __init__(self, path: Path, opened: Opened, *, durability: Durability = "process", resume: bool = False) -> None:
+    Attributes:
+        path: of the file.
+        events: the news that it held when it was opened.
+    """
+
+    keeps = True
+
+    def __init__(
+        self,
+        path: Path,
+        opened: Opened,
+        *,
+        durability: Durability = "process",
+        keeps_updates: bool = True,
+        resume: bool = False,
+    ) -> None:
         """Begin a journal, or go on with one.
 
         Args:
             path: of the file.
             opened: what this process keeps it for.
             durability: what each record survives.
+            keeps_updates: see `Journal`.
             resume: there is a journal, of the same plan; False: there is none.
 
         Raises:
             StoreError: there is one already, or none to go on with; it is in use, damaged, or of another federation.
         """
+        super().__init__()
         self.path = path
-        self.records: list[Record] = []
+        self.events: list[Event] = []
+        self.keeps_updates = keeps_updates
         self._power = durability == "power"
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_APPEND | (0 if resume else os.O_CREAT | os.O_EXCL), 0o600)
@@ -91,13 +110,14 @@ class FileJournal(Journal):
             found = read(self.path)
             _check_same(self.path, found.records, opened)
             os.ftruncate(self._fd, found.whole_bytes)
-            self.records = found.records
+            self.story = told(found.records)
+            self.events = [record.event for record in found.records if isinstance(record, Happened)]
         else:
             self._append(MAGIC)
         self.write(opened)
 
     @override
-    def write(self, record: Record) -> None:
+    def _keep(self, record: Record) -> None:
         packed = encode(record)
         if len(packed) > RECORD_BYTES_MAX:
             raise StoreError(

@@ -38,11 +38,15 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """A learner was given a token, by which it is known again."""
+class Known:
+    """A learner was given a token, by which it is known again.
+
+    Attributes:
+        digest: of the token; the token itself is nowhere but with the learner.
+    """
 
     learner: LearnerId
-    token: bytes
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +89,9 @@ class Committing:
     version: Version
 
 
-Record: TypeAlias = Opened | Happened | Admitted | Given | Counted | Committing
+Record: TypeAlias = Opened | Happened | Known | Given | Counted | Committing
 
-_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (Opened, Happened, Admitted, Given, Counted, Committing)}
+_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (Opened, Happened, Known, Given, Counted, Committing)}
 
 
 def encode(record: Record) -> bytes:

@@ -1,124 +1,132 @@
-"""From records to the state that a resumed federation begins with. Pure."""
+"""From records to the state that a restarted, or resumed, federation goes on with. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from fedactors.journal.records import Admitted, Committing, Counted, Given, Happened, Opened, Record
+from fedactors.journal.records import Committing, Counted, Given, Happened, Known, Opened, Record
 from fedactors.model import LearnerId, Version
 from fedactors.record import Event, EventKind
 from fedactors.task import Round, TaskId, TaskKey, TaskKind
 
+
 @dataclass(frozen=True, slots=True)
-class Unended:
-    """A round that gave a version, and whose evaluation was not over.
+class UnendedRound:
+    """A round that gave a version, and whose evaluation is not over.
 
     Attributes:
         round: its number.
         version: that it gave.
-        cohort: who was asked.
+        cohort: whose updates it combined, or who was asked for them.
+        counted: the updates that it combined, as far as they were kept.
     """
 
     round: Round
     version: Version
     cohort: tuple[LearnerId, ...]
+    counted: tuple[Counted, ...] = ()
 
 
 @dataclass(slots=True)
 class Story:
-    """What a journal tells.
+    """What the records tell.
 
     Attributes:
-        events: all the news, without gaps.
-        tokens: of the learners that are members.
-        tasks: tasks that were given and not answered, as far as is known.
-        counted: updates that count in the open round, by learner, the last ones; their weights are in the model store.
-        committing: a commit that had begun: it is done if its version is in the model store.
+        lives: processes that have kept the journal.
+        digests: of the tokens of the learners that are here.
+        here: learners that take part.
         version: the newest committed version; None before there is one.
         next_round: the number of the round after the last committed one.
-        here: learners that took part.
+        training: training tasks of the open round, by round.
+        evaluating: evaluations of rounds that have not ended, by round.
+        counted: updates that count in the open round.
+        committing: a commit that has begun: it is done if its version is in the model store.
         unended: committed rounds that have not ended.
         trained_s: how long training has gone on, in all lives.
-        lives: processes that have kept the journal.
         begun: a round has begun.
-        over: it was finished.
     """
 
-    events: list[Event] = field(default_factory=list)
-    tokens: dict[LearnerId, bytes] = field(default_factory=dict)
-    tasks: dict[TaskKey, TaskId] = field(default_factory=dict)
-    counted: dict[TaskId, Counted] = field(default_factory=dict)
-    committing: Committing | None = None
+    lives: int = 0
+    digests: dict[LearnerId, bytes] = field(default_factory=dict)
+    here: dict[LearnerId, None] = field(default_factory=dict)
     version: Version | None = None
     next_round: Round = 1
-    here: set[LearnerId] = field(default_factory=set)
-    unended: dict[Round, Unended] = field(default_factory=dict)
+    training: dict[Round, dict[TaskKey, TaskId]] = field(default_factory=dict)
+    evaluating: dict[Round, dict[TaskKey, TaskId]] = field(default_factory=dict)
+    counted: dict[TaskId, Counted] = field(default_factory=dict)
+    committing: Committing | None = None
+    unended: dict[Round, UnendedRound] = field(default_factory=dict)
     trained_s: float = 0.0
-    lives: int = 0
     begun: bool = False
-    over: bool = False
-    _cohort: tuple[LearnerId, ...] = ()
-    _began_unix_s: float | None = None
+    _cohort: dict[LearnerId, None] = field(default_factory=dict)
+    _last_unix_s: float | None = None  # of the last news of this life, once training goes on
+
+    @property
+    def given(self) -> dict[TaskKey, TaskId]:
+        """Tasks that nobody is known to have answered."""
+        rounds = (*self.training.values(), *self.evaluating.values())
+        return {key: task for tasks in rounds for key, task in tasks.items()}
 
     def take(self, record: Record) -> None:
         """One more record."""
         match record:
-            case Opened():
-                self.lives += 1
-                self._began_unix_s = None
             case Happened(event):
                 self._happened(event)
-            case Admitted(learner, token):
-                self.tokens[learner] = token
+            case Opened():
+                self.lives += 1
+                self._last_unix_s = None
+            case Known(learner, digest):
+                self.digests[learner] = digest
             case Given(task, learner, kind, round_, version):
-                self.tasks[kind, learner, round_, version] = task
+                tasks = self.training if kind is TaskKind.TRAIN else self.evaluating
+                tasks.setdefault(round_, {})[kind, learner, round_, version] = task
             case Counted():
                 self.counted[record.task] = record
             case Committing():
                 self.committing = record
 
-    def commit(self, round_: Round, version: Version) -> None:
-        """A version is committed: what was given and counted towards it is over."""
-        self.version, self.next_round = version, round_ + 1
-        self.unended[round_] = Unended(round_, version, self._cohort)
-        self.committing = None
-        self.counted.clear()
-        self.tasks = {key: task for key, task in self.tasks.items() if key[2] > round_ or key[0] is TaskKind.EVALUATE}
-
     def _happened(self, event: Event) -> None:
-        self.events.append(event)
-        if self._began_unix_s is not None:
-            self.trained_s += max(event.unix_time_s - self._began_unix_s, 0.0)
-            self._began_unix_s = event.unix_time_s
+        if self._last_unix_s is not None:
+            self.trained_s += max(event.unix_time_s - self._last_unix_s, 0.0)
+        if self.begun:
+            self._last_unix_s = event.unix_time_s
         if (note := _NOTES.get(event.kind)) is not None:
             note(self, event)
 
     def _on_joined(self, event: Event) -> None:
-        self.here.add(event.body["learner"])
+        self.here[event.body["learner"]] = None
 
     def _on_departed(self, event: Event) -> None:
-        self.here.discard(event.body["learner"])
+        self.here.pop(event.body["learner"], None)
 
     def _on_initialised(self, _: Event) -> None:
         self.version = 0
 
     def _on_began(self, event: Event) -> None:
         self.begun = True
-        self._cohort = tuple(event.body["cohort"])
-        self._began_unix_s = event.unix_time_s
+        self._last_unix_s = event.unix_time_s
+        self._cohort = dict.fromkeys(event.body["cohort"])
+
+    def _on_accepted(self, event: Event) -> None:
+        self._cohort[event.body["learner"]] = None
 
     def _on_committed(self, event: Event) -> None:
-        self.commit(event.body["round"], event.body["version"])
-
-    def _on_abandoned(self, _: Event) -> None:
+        round_, version = event.body["round"], event.body["version"]
+        self.version, self.next_round = version, round_ + 1
+        self.unended[round_] = UnendedRound(round_, version, tuple(self._cohort), tuple(self.counted.values()))
+        self.committing = None
         self.counted.clear()
+        self.training = {number: tasks for number, tasks in self.training.items() if number > round_}
+
+    def _on_abandoned(self, event: Event) -> None:
+        self.counted.clear()
+        self.training.pop(event.body["round"], None)
 
     def _on_ended(self, event: Event) -> None:
-        self.unended.pop(event.body["record"]["round"], None)
-
-    def _on_finished(self, _: Event) -> None:
-        self.over = True
+        round_ = event.body["record"]["round"]
+        self.unended.pop(round_, None)
+        self.evaluating.pop(round_, None)
 
 
 _NOTES: dict[EventKind, Callable[[Story, Event], None]] = {
@@ -126,10 +134,10 @@ _NOTES: dict[EventKind, Callable[[Story, Event], None]] = {
     EventKind.LEARNER_DEPARTED: Story._on_departed,
     EventKind.INITIALISED: Story._on_initialised,
     EventKind.ROUND_BEGAN: Story._on_began,
+    EventKind.UPDATE_ACCEPTED: Story._on_accepted,
     EventKind.ROUND_COMMITTED: Story._on_committed,
     EventKind.ROUND_ABANDONED: Story._on_abandoned,
     EventKind.ROUND_ENDED: Story._on_ended,
-    EventKind.FINISHED: Story._on_finished,
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedactors.errors import StoreError
-from fedactors.journal import Admitted, Committing, Counted, FileJournal, Given, Happened, Opened
+from fedactors.journal import Known, Committing, Counted, FileJournal, Given, Happened, Opened, told
 from fedactors.journal.file import MAGIC, read
 from fedactors.journal.records import decode, encode
 from fedactors.record import Event, EventKind
@@ -21,7 +21,7 @@ from fedactors.task import TaskKind, TrainReport
 OPENED = Opened("clinics", 7, {"aggregation.rule": "fedavg"})
 RECORDS = [
     Happened(Event(0, 1.5, EventKind.WAITING, {"why": "x"})),
-    Admitted("a", b"\x00\x01"),
+    Known("a", b"\x00\x01"),
     Given("t1", "a", TaskKind.TRAIN, 1, 0),
     Counted("t1", "a", 1, 4, 0, TrainReport(12, 3, 0.5, 1.0, 2.0, {"loss": 0.25})),
     Committing(1, 1),
@@ -35,7 +35,7 @@ reports = st.builds(
 records = st.one_of(
     st.builds(Opened, texts, counts, st.dictionaries(texts, texts)),
     st.builds(Happened, st.builds(Event, counts, st.floats(0, 1e10), st.sampled_from(EventKind), st.dictionaries(texts, counts))),
-    st.builds(Admitted, texts, st.binary(max_size=16)),
+    st.builds(Known, texts, st.binary(max_size=16)),
     st.builds(Given, texts, texts, st.sampled_from(TaskKind), counts, counts),
     st.builds(Counted, texts, texts, counts, counts, counts, reports),
     st.builds(Committing, counts, counts),
@@ -76,7 +76,8 @@ def test_what_cannot_be_written_is_one_error_and_leaves_nothing(path):
 def test_a_journal_goes_on_where_it_was(path):
     written(path)
     journal = FileJournal(path, OPENED, resume=True)
-    assert journal.records == [OPENED, *RECORDS]
+    assert journal.events == [RECORDS[0].event, RECORDS[-1].event]
+    assert journal.story == told([OPENED, *RECORDS, OPENED])
     journal.write(Committing(2, 2))
     journal.close()
     assert read(path).records == [OPENED, *RECORDS, OPENED, Committing(2, 2)]
@@ -98,7 +99,7 @@ def test_a_record_that_was_not_finished_is_cut_off(path):
     for cut in range(1, last):
         path.write_bytes(whole[:-cut])
         journal = FileJournal(path, OPENED, resume=True)
-        assert journal.records == [OPENED, *RECORDS[:-1]]
+        assert journal.story == told([OPENED, *RECORDS[:-1], OPENED])
         journal.close()
         assert read(path).records == [OPENED, *RECORDS[:-1], OPENED]
 
@@ -163,20 +164,20 @@ def test_a_full_disk_leaves_no_half_of_a_record(path):
     code = (
         "import resource, sys\n"
         "from fedactors.errors import StoreError\n"
-        "from fedactors.journal import FileJournal, Opened, Admitted\n"
+        "from fedactors.journal import FileJournal, Opened, Known\n"
         "import pathlib, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "journal = FileJournal(pathlib.Path(sys.argv[1]), Opened('clinics', 7, {'aggregation.rule': 'fedavg'}))\n"
         "try:\n"
-        "    while True: journal.write(Admitted('a', bytes(100)))\n"
+        "    while True: journal.write(Known('a', bytes(100)))\n"
         "except StoreError as error: print(error)\n"
     )
     said = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30, check=True).stdout
     assert "make room, or choose another directory" in said
     found = read(path)
     assert found.whole_bytes == path.stat().st_size
-    assert set(found.records[1:]) == {Admitted("a", bytes(100))}
+    assert set(found.records[1:]) == {Known("a", bytes(100))}
 
 
 def test_every_record_that_was_written_survives_a_kill(path):
