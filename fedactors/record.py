@@ -11,7 +11,7 @@ the keys of its body (every number is a plain int or float, every id a string):
     round_began         round, version, cohort, learners (how many are asked; where learners train across rounds, 0)
     update_accepted     round, learner, staleness, num_examples, metrics
     update_refused      round, learner, reason (a `Refusal`), why
-    round_committed     round, version
+    round_committed     round, version, updates (how many it was combined from)
     learner_evaluated   round, learner, num_examples, metrics
     round_ended         record (a `RoundRecord` as a map)
     round_abandoned     round, why

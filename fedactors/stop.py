@@ -1,4 +1,4 @@
-"""When a federation stops: after so many rounds, so much time, or when a metric is good enough or no longer gets better.
+"""When a federation stops: after so many rounds, updates, or so much time, or when a metric is good enough or no longer gets better.
 
 `StopConditions` are the options; `conditions.start()` is a `StopState`, which is told of each commit and each ended round and
 answers in constant time with the reason to stop, in words that name the figures.
@@ -67,17 +67,20 @@ class StopConditions:
 
     Attributes:
         rounds: committed rounds, >= 1.
+        updates: accepted updates that committed rounds were combined from, >= 1; the commit that reaches it is the last.
         duration_s: seconds > 0 since training began.
         metric: a metric's target or its standstill.
     """
 
     rounds: int | None = None
+    updates: int | None = None
     duration_s: float | None = None
     metric: MetricTarget | None = None
 
     def __post_init__(self) -> None:
-        if self.rounds is not None and self.rounds < 1:
-            raise ConfigError(f"the stop condition rounds={self.rounds} is met before it begins; give at least 1")
+        for name, count in (("rounds", self.rounds), ("updates", self.updates)):
+            if count is not None and count < 1:
+                raise ConfigError(f"the stop condition {name}={count} is met before it begins; give at least 1")
         if self.duration_s is not None and not self.duration_s > 0:
             raise ConfigError(f"the stop condition duration_s={self.duration_s} is met before it begins; give seconds above 0")
 
@@ -90,7 +93,7 @@ class StopConditions:
         """The state at the beginning, or after these rounds: a run that is resumed goes on counting where it was."""
         state = StopState(self)
         for record in records:
-            state.after_commit(record.round)
+            state.after_commit(record.round, record.totals.accepted)
             state.after_evaluation(record)
         return state
 
@@ -98,7 +101,7 @@ class StopConditions:
         """Why a federation with these rounds, in order, should stop; None if it should go on. Takes time for every record."""
         state = StopState(self)
         for record in records:
-            why = state.after_commit(record.round) or state.after_evaluation(record)
+            why = state.after_commit(record.round, record.totals.accepted) or state.after_evaluation(record)
             if why is not None:
                 return why
         return state.after_time(elapsed_s)
@@ -111,6 +114,7 @@ class StopState:
     Attributes:
         conditions: what is waited for.
         committed: rounds that gave a version.
+        updates: that these were combined from.
         ended: rounds whose evaluation is over, or that had none.
         best: the best value of the metric, None before the first number.
         best_round: the round that reached it.
@@ -120,18 +124,22 @@ class StopState:
 
     conditions: StopConditions
     committed: int = 0
+    updates: int = 0
     ended: int = 0
     best: float | None = None
     best_round: Round = 0
     stale: int = 0
     reported: Metrics = field(default_factory=dict)
 
-    def after_commit(self, round_: Round) -> str | None:
-        """A round gave a new version. Why to stop now, in words; None to go on."""
+    def after_commit(self, round_: Round, updates: int = 0) -> str | None:
+        """A round gave a new version, of so many updates. Why to stop now, in words; None to go on."""
         self.committed += 1
-        rounds = self.conditions.rounds
+        self.updates += updates
+        rounds, limit = self.conditions.rounds, self.conditions.updates
         if rounds is not None and self.committed >= rounds:
             return f"round {round_} is committed, the last of {rounds}"
+        if limit is not None and self.updates >= limit:
+            return f"{self.updates} updates are combined in {self.committed} rounds; the limit is {limit}"
         return None
 
     def after_evaluation(self, record: RoundRecord) -> str | None:

@@ -1,9 +1,11 @@
 """Stop conditions: when they are met, and in which words."""
 
+from dataclasses import replace
+
 import pytest
 
 from fedactors.errors import ConfigError
-from fedactors.record import Phases, RoundRecord
+from fedactors.record import Phases, RoundRecord, Totals
 from fedactors.stop import ROUNDS_WITHOUT_METRICS_MAX, MetricTarget, StopConditions
 
 NAN = float("nan")
@@ -34,6 +36,22 @@ def test_without_conditions_nothing_stops():
 def test_rounds_stop_at_the_commit_of_the_last_one():
     state = StopConditions(rounds=3).start()
     assert [state.after_commit(round_) for round_ in (1, 2, 3)] == [None, None, "round 3 is committed, the last of 3"]
+
+
+def test_updates_stop_at_the_commit_that_reaches_them():
+    state = StopConditions(updates=10).start()
+    assert [state.after_commit(round_, 4) for round_ in (1, 2, 3)] == [
+        None,
+        None,
+        "12 updates are combined in 3 rounds; the limit is 10",
+    ]
+
+
+def test_resumed_run_goes_on_counting_updates():
+    records = [replace(record(round_), totals=Totals(accepted=4)) for round_ in (1, 2)]
+    assert StopConditions(updates=10).start(records).after_commit(3, 4) is not None
+    assert StopConditions(updates=13).start(records).after_commit(3, 4) is None
+    assert StopConditions(updates=8).reached(records, 0.0) == "8 updates are combined in 2 rounds; the limit is 8"
 
 
 def test_resumed_run_goes_on_counting():

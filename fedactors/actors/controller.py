@@ -266,8 +266,8 @@ class Controller(Actor[ToController]):
         """A new version; the next round may overlap the evaluation of this one unless a stop condition waits for it."""
         life = self._life
         life.version, life.next_round, life.setbacks = message.version, message.round + 1, 0
-        self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version)
-        if (why := life.stop.after_commit(message.round)) is not None:
+        self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version, updates=message.updates)
+        if (why := life.stop.after_commit(message.round, message.updates)) is not None:
             self._end(why)
         elif not self._waits_for_evaluation:
             self._go_on()

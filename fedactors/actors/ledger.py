@@ -169,10 +169,11 @@ class Ledger:
             entry.part(learner).refused = f"{reason}: {why}"
             entry.keep_to(self._detail_learners_max)
 
-    def committed(self, round_: Round, version: Version, now_s: float) -> None:
-        """The round produced a version."""
+    def committed(self, round_: Round, version: Version, now_s: float) -> int:
+        """The round produced a version; of how many updates."""
         entry = self._rounds[round_]
         entry.version, entry.committed_s = version, now_s
+        return entry.sums.accepted
 
     def evaluating(self, round_: Round) -> None:
         """One more learner is asked to evaluate the round's result."""

@@ -125,10 +125,11 @@ class SchedulerReady:
 
 @dataclass(frozen=True, slots=True)
 class RoundCommitted:
-    """A round produced a version."""
+    """A round produced a version, of so many updates."""
 
     round: Round
     version: Version
+    updates: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,12 +241,12 @@ class Scheduler(Actor[ToScheduler]):
     @handle
     def combined(self, message: Combined) -> None:
         """The aggregator committed."""
-        self._ledger.committed(message.round, message.version, self.clock.stopwatch())
+        updates = self._ledger.committed(message.round, message.version, self.clock.stopwatch())
         self._troubles.clear()
         former, self._version = self._version, message.version
         if former not in self._bases:
             self._unused.append(former)
-        self._controller.tell(RoundCommitted(message.round, message.version))
+        self._controller.tell(RoundCommitted(message.round, message.version, updates))
         self._happened(on.Committed(message.round, message.version))
 
     @handle

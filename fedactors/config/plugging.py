@@ -210,4 +210,4 @@ def stop_conditions(config: Config) -> StopConditions:
 
     stop, metric = config.stop, config.stop.metric
     target = None if metric is None else MetricTarget(**metric.model_dump())
-    return StopConditions(rounds=stop.rounds, duration_s=stop.duration_s, metric=target)
+    return StopConditions(rounds=stop.rounds, updates=stop.updates, duration_s=stop.duration_s, metric=target)

@@ -248,11 +248,13 @@ class StopTable(Table):
 
     Attributes:
         rounds: committed rounds.
+        updates: accepted updates; the round that reaches it is the last. Counts alike in every protocol.
         duration_s: wall-clock time since training began.
         metric: a metric's target, or its standstill.
     """
 
     rounds: Count | None = None
+    updates: Count | None = None
     duration_s: Positive | None = None
     metric: MetricTable | None = None
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -100,6 +101,47 @@ def test_the_population_is_drawn_as_it_is_described():
     assert np.log(profiles.epoch_s[~profiles.stragglers]).std() == pytest.approx(0.3, rel=0.03)
     assert profiles.examples.min() >= 50
     assert profiles.examples.max() <= 500
+
+
+@pytest.mark.parametrize(
+    ("protocol", "rounds", "updates"),
+    [
+        ({"name": "synchronous"}, 3, 12),
+        ({"name": "semi_synchronous"}, 3, 12),
+        ({"name": "asynchronous"}, 10, 10),
+        ({"name": "buffered", "options": {"updates": 3}}, 4, 12),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else None,
+)
+def test_a_run_stops_by_the_number_of_updates_whatever_the_protocol(protocol, rounds, updates):
+    results = simulate(config(protocol=protocol, stop={"updates": 10}), Population()).results
+    assert not results.failed
+    assert results.stop_reason == f"{updates} updates are combined in {rounds} rounds; the limit is 10"
+    assert (len(results.rounds), sum(record.totals.accepted for record in results.rounds)) == (rounds, updates)
+
+
+@pytest.mark.parametrize("protocol", ["synchronous", "semi_synchronous", "asynchronous", "buffered"])
+def test_more_learners_than_are_told_of_one_by_one_give_the_same_run(protocol):
+    population = Population(failure_rate=0.1, away_s=30.0)
+    tables = {"learners": {"count": 20}, "protocol": {"name": protocol}, "stop": {"updates": 100}}
+    told, untold = (
+        simulate(config(**tables, limits={"detail_learners_max": limit}), population).results.rounds for limit in (20, 1)
+    )
+    assert [record.totals for record in told] == [record.totals for record in untold]
+    assert [(record.started_at, record.duration_s, record.phases) for record in told] == [
+        (record.started_at, record.duration_s, record.phases) for record in untold
+    ]
+    assert all(len(record.cohort) == record.totals.learners for record in told)
+    assert all(not record.cohort and not record.learners for record in untold if record.totals.learners > 1)
+
+
+def test_of_a_large_round_no_learner_has_events_of_its_own():
+    kinds = Counter[str]()
+    tables = {"learners": {"count": 20}, "stop": {"rounds": 3}, "limits": {"detail_learners_max": 19}}
+    simulate(config(**tables), ALIKE, observers=[lambda event: kinds.update([event.kind])])
+    assert kinds["learner_joined"] == 20
+    assert (kinds["update_accepted"], kinds["learner_evaluated"]) == (0, 0)
+    assert (kinds["round_began"], kinds["round_committed"], kinds["round_ended"]) == (3, 3, 3)
 
 
 def test_the_command_line_shows_a_table_and_writes_figures_and_a_plot(tmp_path):
