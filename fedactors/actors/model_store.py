@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from fedactors.actors.messages import GetBlob, GetModel, PutModel, ToModelStore
+from fedactors.actors.messages import ForgetUpdates, GetBlob, GetModel, GetUpdate, PutModel, ToModelStore
 from fedactors.errors import NoSuchModel, Rejected, StoreError
 from fedactors.model import GlobalModel, Version
 from fedactors.protocol import EncodedBlob, encode_blob
 from fedactors.runtime import Actor, handle
 from fedactors.storage.base import Storage
+from fedactors.storage.entries import LearnerModel
 
+UPDATES_SEARCHED = 1_000
+"""Of one learner: more never count in one round."""
 BLOBS_KEPT = 2
 """Encoded versions in memory: the newest, and the one before it for learners that are still at it."""
 
@@ -26,10 +29,24 @@ class ModelStore(Actor[ToModelStore]):
 
     @handle
     async def put(self, message: PutModel) -> None:
-        """Keep a version."""
+        """Keep a version, or what a learner sent back."""
         await self._storage.put(message.model)
-        self._newest = message.model.version
-        self._encode(message.model)  # learners will ask for it, and reading it back would take time
+        if isinstance(message.model, GlobalModel):
+            self._newest = message.model.version
+            self._encode(message.model)  # learners will ask for it, and reading it back would take time
+
+    @handle
+    async def update(self, message: GetUpdate) -> LearnerModel:
+        """What a learner sent back."""
+        async for model in self._storage.select([message.learner], UPDATES_SEARCHED):
+            if model.sequence == message.sequence:
+                return model
+        raise Rejected(f"no model {message.sequence} of learner {message.learner!r} is kept")
+
+    @handle
+    async def forget_updates(self, message: ForgetUpdates) -> None:
+        """What these learners sent back is in a version now."""
+        await self._storage.erase(message.learners)
 
     @handle
     async def get(self, message: GetModel) -> GlobalModel:
