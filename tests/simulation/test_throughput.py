@@ -31,5 +31,5 @@ def test_figures_are_written_and_compared_with(tmp_path):
     CliRunner().invoke(main, [*arguments, "--json", str(file)], standalone_mode=False, catch_exceptions=False)
     (figures,) = json.loads(file.read_text())
     assert (figures["protocol"], figures["learners"], figures["events"]) == ("synchronous", 5, 500)
-    done = CliRunner().invoke(main, [*arguments, "--against", str(file)], standalone_mode=False, catch_exceptions=False)
+    done = CliRunner().invoke(main, [*arguments, "--compare", str(file)], standalone_mode=False, catch_exceptions=False)
     assert "events/s before" in done.output
