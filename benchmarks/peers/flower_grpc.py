@@ -9,6 +9,7 @@ import os
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"  # flwr reads it when it is imported
 
+import logging
 import sys
 import threading
 
@@ -58,7 +59,8 @@ def serve(request: Request) -> None:
 
 
 def host_clients(address: str, count: int) -> None:
-    """Clients in threads of this process, until the server sends them home."""
+    """Clients in threads of this process, until the server sends them home; silent, a line a message would slow them down."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     connect = {"server_address": address, "insecure": True}
     threads = [threading.Thread(target=start_client, kwargs={**connect, "client": Idle().to_client()}) for _ in range(count)]
     for thread in threads:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-HERE = Path(__file__).parent
-os.environ["PYTHONPATH"] = str(HERE)  # the simulator's processes import marks and workload
-
 from nvflare.job_config.script_runner import FrameworkType
 from nvflare.recipe import FedAvgRecipe, SimEnv
 from nvflare_model import StressModel
 from runner import Request, main
 
+HERE = Path(__file__).parent
+
 
 def simulate(request: Request) -> None:
     """All rounds."""
+    os.environ["PYTHONPATH"] = str(HERE)  # the simulator's processes import marks and workload
     recipe = FedAvgRecipe(
         name="stress",
         model_persistor=StressModel(request.parameters, str(request.marks)),
