@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -28,10 +29,12 @@ from fedactors.actors.gateway import Gateway, Place, SessionTerms
 from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
 from fedactors.actors.life import Life
 from fedactors.actors.messages import GetAddresses, Publish, ToGateway
+from fedactors.actors.resumption import resume
 from fedactors.actors.scheduler import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
 from fedactors.errors import FederationFailed, StoreError, TransportError
+from fedactors.journal import FileJournal, Journal, NoJournal
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, LearnerId, Version
@@ -60,12 +63,20 @@ class Federation:
         admin: the conversation that drivers and operators have with it; set once it is entered.
     """
 
-    def __init__(self, config: Config | Mapping[str, Any] | str | Path, *, addresses: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any] | str | Path,
+        *,
+        addresses: Sequence[str] | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         """Build it; nothing runs yet.
 
         Args:
             config: a configuration, its tables as a mapping, or the path of its file.
             addresses: where to listen for learners of other processes; by default at the configured address if there is one.
+            journal: where it is written what must outlive this process; one that was kept by another process before is gone on
+                with. Without one, nothing is.
 
         Raises:
             ConfigError: the configuration is wrong.
@@ -73,6 +84,7 @@ class Federation:
         self.config = _configured(config)
         configured = [] if self.config.controller.address is None else [self.config.controller.address]
         self._listen_at = configured if addresses is None else list(addresses)
+        self._journal = NoJournal() if journal is None else journal
         self._inside = Address("memory", f"{self.config.name}-{secrets.token_hex(4)}")
         self._exits = AsyncExitStack()
         self._learners: dict[LearnerId, asyncio.Task[None]] = {}
@@ -91,9 +103,8 @@ class Federation:
             compute = Compute(Threads(executor, FOLD_THREADS))
             plan = blueprint(self.config, self._gateway(compute), compute)
             exits.push_async_callback(plan.storage.close)
-            await open_storage(plan.storage, self.config)
+            life = await self._life(plan.storage)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
-            life = Life(configuration.stop_conditions(self.config))
             controller = partial(Controller, plan, life)
             self._controller = self._system.spawn(controller, name="controller", restart=Restart.TRANSIENT)
             self._system.on_failure = self._actor_failed
@@ -109,6 +120,15 @@ class Federation:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the learners of this process, then the actors; learners of other processes are told goodbye."""
         await self._exits.aclose()
+
+    async def _life(self, storage: Storage) -> Life:
+        """The federation's life, from its beginning or from where another process left it; the store is open then."""
+        conditions, journal = configuration.stop_conditions(self.config), self._journal
+        if isinstance(journal, FileJournal) and journal.story.lives > 1:
+            await storage.open(Home(self.config.name, self.config.base_dir))
+            return await resume(conditions, storage, journal, time.time())
+        await open_storage(storage, self.config)
+        return Life(conditions, journal)
 
     def _gateway(self, compute: Compute) -> Callable[[Neighbours], Gateway]:
         config = self.config
@@ -134,6 +154,7 @@ class Federation:
                 config.aggregation.refuse_not_finite,
             ),
             compute=compute,
+            journal=self._journal,
         )
 
     def _actor_failed(self, path: str, error: BaseException, decision: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, TypeVar
@@ -13,7 +15,7 @@ from typing_extensions import override
 
 from fedactors.actors.admin_desk import AdminDesk
 from fedactors.actors.compute import Compute
-from fedactors.actors.learner_proxy import LearnerProxy, Neighbours, UploadPolicy
+from fedactors.actors.learner_proxy import GOODBYE_S, LearnerProxy, Neighbours, UploadPolicy
 from fedactors.actors.messages import (
     Admission,
     Admit,
@@ -30,7 +32,16 @@ from fedactors.actors.messages import (
     ToGateway,
     ToLearnerProxy,
 )
-from fedactors.errors import ActorError, AddressError, ProtocolError, Rejected, RemoteProtocolError, StreamClosed, TransportError
+from fedactors.errors import (
+    ActorError,
+    ActorStopped,
+    AddressError,
+    ProtocolError,
+    Rejected,
+    RemoteProtocolError,
+    StreamClosed,
+    TransportError,
+)
 from fedactors.journal import Journal, Known
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
@@ -42,6 +53,7 @@ from fedactors.protocol import (
     Goodbye,
     GoodbyeReason,
     Hello,
+    Session,
     Welcome,
     read_fetch,
     read_hello,
@@ -265,7 +277,10 @@ class Gateway(Actor[ToGateway]):
             eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
         )
         async with await welcome(stream, greeting) as session:
-            await admission.proxy.ask(Attach(session, frozenset(hello.tasks_held) if admission.resumed else frozenset()))
+            try:
+                await admission.proxy.ask(Attach(session, frozenset(hello.tasks_held) if admission.resumed else frozenset()))
+            except ActorStopped:  # with its gateway, or by a failure of its own: somebody else will stand for the learner
+                await _say_come_back(session)
 
     async def _serve_fetches(self, stream: Stream) -> None:
         token, proxy = b"", None
@@ -291,6 +306,12 @@ def _by_learner(given: Mapping[TaskKey, TaskId]) -> dict[LearnerId, frozenset[Ta
     for (_, learner, _, _), task in given.items():
         tasks.setdefault(learner, set()).add(task)
     return {learner: frozenset(ids) for learner, ids in tasks.items()}
+
+
+async def _say_come_back(session: Session) -> None:
+    with suppress(StreamClosed, TimeoutError):
+        async with asyncio.timeout(GOODBYE_S):
+            await session.goodbye(GoodbyeReason.DRAINING, "this controller goes down, or begins again: reconnect")
 
 
 async def _next(read: Callable[[Stream], Awaitable[R]], stream: Stream) -> R | None:

@@ -129,7 +129,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
 
     @handle
     async def attach(self, message: Attach) -> Deferred[None]:
-        """Take over a session, send what the learner does not have, and read it to its end."""
+        """Take over a session, send what the learner does not have, take back what it need not do, and read it to its end."""
         resumed = self._session is not None
         if resumed:
             await self._leave_session(GoodbyeReason.DISPLACED, "the learner has opened another session")
@@ -143,6 +143,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         for open_task in self._open.values():
             if open_task.task.id not in message.tasks_held:
                 await self._send(open_task.task)
+        for task in sorted(message.tasks_held - self._open.keys()):  # decided while it could not be told
+            await self._send(Cancel(task))
         return self._over
 
     async def _read(self, session: Session) -> SessionOver:

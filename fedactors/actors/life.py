@@ -120,19 +120,23 @@ class Life:
         life.setbacks = -1  # a scheduler will begin, and that is no setback
         if story.begun:
             life.phase, life.stop_reason = Phase.TRAINING, life._replayed()
-        finished = next((event for event in reversed(events) if event.kind is EventKind.FINISHED), None)
-        if finished is not None and finished is events[-1] and not finished.body["failed"] and (life.stop_reason or not story.begun):
-            life.phase, life.stop_reason = Phase.DONE, finished.body["stop_reason"]
+        last = events[-1] if events else None
+        if last is not None and last.kind is EventKind.FINISHED and life._is_over(last):
+            life.phase, life.stop_reason = Phase.DONE, last.body["stop_reason"]
         elif life.stop_reason:
             life.phase = Phase.FINISHING
         return life
+
+    def _is_over(self, finished: Event) -> bool:
+        """Whether a life that had finished has nothing to go on with: it did not fail, and its stop conditions are met."""
+        return not finished.body["failed"] and (self.stop_reason is not None or self.phase is Phase.WAITING)
 
     def _replayed(self) -> str | None:
         """Have the stop conditions see what has happened; why to stop, if one of them is met."""
         why = None
         for event in self.events:
             if event.kind is EventKind.ROUND_COMMITTED:
-                why = self.stop.after_commit(event.body["round"]) or why
+                why = self.stop.after_commit(event.body["round"], event.body["updates"]) or why
             elif event.kind is EventKind.ROUND_ENDED:
                 why = self.stop.after_evaluation(RoundRecord.from_map(event.body["record"])) or why
         return why

@@ -62,7 +62,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("protocol", config.protocol.name + _listed(config.protocol.options)),
         ("selection", config.selection.policy + _listed(config.selection.options)),
         ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
-        ("store", config.store.url + _listed(config.store.options)),
+        ("store", (config.store.url or "the run directory, or memory") + _listed(config.store.options)),
         ("train", _listed(config.train.model_dump(exclude_none=True), before="")),
         ("evaluate", _listed(config.evaluate.model_dump(exclude_none=True), before="")),
         ("stop", _listed(config.stop.model_dump(exclude_none=True), before="")),

@@ -62,6 +62,9 @@ address = click.option(
 run_dir = click.option("--run-dir", callback=as_path, metavar="DIR", help="Where the run is saved.  [default: runs/NAME-TIME]")
 
 
+resume = click.option("--resume", callback=as_path, metavar="RUN", help="Go on with the run in this directory; FILE is left out.")
+
+
 def at(where: str | None) -> list[str]:
     """An `--address` as an override of the configuration, so that it is checked like one."""
     return [] if where is None else [f"controller.address={json.dumps(where)}"]

@@ -21,24 +21,27 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Run a whole federation on this machine.")
-@options.file
+@click.argument("file", callback=options.as_path, required=False)
 @click.option("--in-process", is_flag=True, help="Learners as threads of this process instead of processes of their own.")
 @options.run_dir
+@options.resume
 @options.overrides
 @options.talk
-def up(file: Path, in_process: bool, run_dir: Path | None, overrides: tuple[str, ...], talk: Talk) -> None:
+def up(
+    file: Path | None, in_process: bool, run_dir: Path | None, resume: Path | None, overrides: tuple[str, ...], talk: Talk
+) -> None:
     """Run the federation of FILE: controller, learners and driver, until it stops; then save it and show a summary.
 
-    Ctrl-C once finishes the open round and saves; twice stops at once.
+    Ctrl-C once finishes the open round and saves; twice stops at once. A run that was cut short, in whatever way, goes on by
+    --resume where it was; with `--set stop.rounds=N`, so does a finished one.
     """
     from fedactors import config as configuration
     from fedactors.cli.run import run
     from fedactors.cli.watching import conclude, watching
-    from fedactors.driver.run_directory import RunDirectory, default_run_directory
+    from fedactors.driver.run_directory import of_run
 
-    config = configuration.read(file, overrides)
+    config, directory = of_run(file, run_dir, resume, overrides)
     configuration.find_entry(config)
-    directory = RunDirectory(run_dir or default_run_directory(config.name))
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(
             lambda interrupts: _run_up(config, directory, in_process, observers, interrupts),

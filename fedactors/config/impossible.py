@@ -37,7 +37,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
 
 
 def _store(config: Config) -> Iterator[tuple[Key, str]]:
-    if "://" not in config.store.url:
+    if config.store.url is not None and "://" not in config.store.url:
         yield ("store", "url"), f"store.url = {as_written(config.store.url)} is not of the form scheme://place, as in memory://"
 
 

@@ -25,6 +25,9 @@ Key: TypeAlias = tuple[str, ...]
 
 RULES = "fedactors.aggregation"
 
+MEMORY = "memory://"
+"""The model store where none is named."""
+
 PLACE = "place"
 """The option of a model store that is written in its URL: scheme://place."""
 
@@ -83,7 +86,7 @@ class Slot:
 def slots(config: Config) -> dict[str, Slot]:
     """Every place that names a plug-in, by its table."""
     protocol, selection, aggregation = config.protocol, config.selection, config.aggregation
-    scheme, _, place = config.store.url.partition("://")
+    scheme, _, place = (config.store.url or MEMORY).partition("://")
     store_options = {**config.store.options, PLACE: place} if place else config.store.options
     combine = Slot(
         RULES, ("aggregation", "combine"), aggregation.combine or "fedavg", aggregation.combine_options, "combine_options"

@@ -159,7 +159,7 @@ class StoreTable(Table):
 
     Attributes:
         url: scheme://place; the scheme is the model store's name, a place is handed to it as its option `place`. Without one,
-            `fedactors up` keeps models in its run directory, and everybody else in memory.
+            `fedactors up` keeps models in its run directory, up to 10 GiB of them, and everybody else keeps four in memory.
         options: of this store.
     """
 

@@ -77,7 +77,8 @@ class Driver:
 
     def _take(self, event: Event) -> None:
         self._history.take(event)
-        self._directory.write_event(event)
+        if not self._directory.write_event(event):
+            return  # of a former life of the run
         if event.kind is EventKind.ROUND_ENDED:
             self._directory.write_results(self._results(None))
         for observer in list(self._observers):

@@ -2,6 +2,8 @@
 
     RUN/
     ├── config.toml            the configuration as run: with every default, and the seed
+    ├── journal                what is needed to go on with the run after the death of its controller
+    ├── store/                 the versions of the global model, unless the configuration names another model store
     ├── events.jsonl           one line for each event, as it happened
     ├── results.json           rounds, learners, metrics, times
     ├── model.safetensors      the last version of the global model
@@ -14,18 +16,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fedactors import config as configuration
 from fedactors import model_file
+from fedactors.config import Config
 from fedactors.errors import ConfigError
+from fedactors.journal import FileJournal, Opened
 from fedactors.model import GlobalModel
 from fedactors.record import Event, FinalModel, Results
 from fedactors.task import Metrics
 
 MODEL_FILE = "model.safetensors"
+STORE_BYTES_MAX = 10 * 1024**3
+"""Of a run's own model store: the oldest versions make room."""
 
 
 def default_run_directory(name: str) -> Path:
@@ -34,23 +43,82 @@ def default_run_directory(name: str) -> Path:
     return Path("runs") / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{moment}"
 
 
+def of_run(file: Path | None, run_dir: Path | None, resume: Path | None, overrides: Sequence[str]) -> tuple[Config, RunDirectory]:
+    """The configuration and the directory of a run that begins, or goes on.
+
+    Args:
+        file: of the configuration, for a run that begins.
+        run_dir: where it is saved; by default as `default_run_directory` says.
+        resume: the directory of the run that goes on, with the configuration that is saved there.
+        overrides: keys of the configuration, as KEY=VALUE.
+
+    Raises:
+        ConfigError: both or none of `file` and `resume` is given, or one of them cannot be used.
+    """
+    if (file is None) == (resume is None):
+        raise ConfigError("name the federation's FILE, or a run with --resume RUN; one of the two")
+    if resume is not None:
+        if run_dir is not None:
+            raise ConfigError(f"--run-dir {run_dir} and --resume {resume} name two directories; a resumed run stays where it is")
+        directory = RunDirectory(resume, resume=True)
+        return configuration.read(directory.config_file, overrides), directory
+    assert file is not None
+    config = configuration.read(file, overrides)
+    return config, RunDirectory(run_dir or default_run_directory(config.name))
+
+
 class RunDirectory:
     """A directory that one run writes to."""
 
-    def __init__(self, path: Path) -> None:
-        """Make the directory.
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Make the directory, or go on writing to that of a run.
 
         Raises:
-            ConfigError: it holds a run already, or cannot be made.
+            ConfigError: it holds a run already, or none to go on with, or cannot be used.
         """
         self.path = path
+        self.resumed = resume
+        if resume and not self.config_file.is_file():
+            raise ConfigError(
+                f"there is no run to resume in {path}: it has no config.toml; `fedactors runs ls` lists what there is"
+            )
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            self._events = (path / "events.jsonl").open("x", encoding="utf-8")
+            self._told = _cut_unfinished(path / "events.jsonl") if resume else 0
+            self._events = (path / "events.jsonl").open("a" if resume else "x", encoding="utf-8")
         except FileExistsError:
-            raise ConfigError(f"run directory {path} holds a run already; name another with --run-dir") from None
+            raise ConfigError(
+                f"run directory {path} holds a run already; name another with --run-dir, or go on by --resume"
+            ) from None
         except OSError as error:
             raise ConfigError(f"cannot use run directory {path}: {error}; name another with --run-dir") from error
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration as run."""
+        return self.path / "config.toml"
+
+    def stored(self, config: Config) -> Config:
+        """The configuration with the run's own model store, if it names none."""
+        if config.store.url is not None:
+            return config
+        store = config.store.model_copy(update={"url": f"file://{self.path.resolve() / 'store'}"})
+        if not store.options:
+            store = store.model_copy(update={"options": {"max_bytes": STORE_BYTES_MAX}})
+        return config.model_copy(update={"store": store})
+
+    def open_journal(self, config: Config) -> FileJournal:
+        """The run's journal, new or to go on with.
+
+        Raises:
+            StoreError: there is none to go on with, or it is in use, damaged or of another run.
+        """
+        plan = {"protocol.name": config.protocol.name, "aggregation.rule": config.aggregation.rule}
+        opened = Opened(config.name, config.seed, {**plan, "aggregation.combine": config.aggregation.combine})
+        kept = config.journal
+        return FileJournal(
+            self.path / "journal", opened, durability=kept.durability, keeps_updates=kept.updates, resume=self.resumed
+        )
 
     @property
     def logs(self) -> Path:
@@ -59,14 +127,17 @@ class RunDirectory:
 
     def write_config(self, toml: str) -> None:
         """Keep the configuration as run."""
-        (self.path / "config.toml").write_text(toml, encoding="utf-8")
+        self.config_file.write_text(toml, encoding="utf-8")
 
-    def write_event(self, event: Event) -> None:
-        """Add one line."""
+    def write_event(self, event: Event) -> bool:
+        """Add one line, unless it stands there from a former life of the run; whether it was added."""
+        if event.number < self._told:
+            return False
         moment = datetime.fromtimestamp(event.unix_time_s, UTC).isoformat(timespec="microseconds")
         line = {"number": event.number, "time": moment, "kind": event.kind, **event.body}
         self._events.write(json.dumps(_plain(line), allow_nan=False) + "\n")
         self._events.flush()
+        return True
 
     def write_results(self, results: Results) -> None:
         """Replace the results; a reader finds the old ones or the new ones, whole."""
@@ -86,6 +157,17 @@ class RunDirectory:
     def close(self) -> None:
         """No more events."""
         self._events.close()
+
+
+def _cut_unfinished(events: Path) -> int:
+    """Have the file end with a whole line, and count the lines."""
+    if not events.exists():
+        return 0
+    written = events.read_bytes()
+    whole = written[: written.rfind(b"\n") + 1]
+    if len(whole) < len(written):
+        os.truncate(events, len(whole))
+    return whole.count(b"\n")
 
 
 def _plain(value: Any) -> Any:

@@ -60,7 +60,10 @@ async def run_up(
             place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
             address = f"grpc://{place}/controller.sock"
         addresses = [] if in_process or address is None else [address]
-        federation = await exits.enter_async_context(Federation(config, addresses=addresses))
+        journal = directory.open_journal(config)
+        exits.callback(journal.close)
+        stored = directory.stored(config)
+        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
         driver = Driver(config, federation.admin, directory, [needed, *observers])
         on_driver(driver)
         if in_process:

@@ -17,6 +17,7 @@ from fedactors.aggregation import Rule, Weighting
 from fedactors.aggregation.discount import Polynomial
 from fedactors.aggregation.fedbuff import FedBuff
 from fedactors.aggregation.fedrec import FedRec
+from fedactors.journal import NoJournal
 from fedactors.model import GlobalModel, Layout
 from fedactors.runtime import ActorSystem
 from fedactors.storage.memory import MemoryStorage
@@ -105,13 +106,13 @@ async def folded(rule: Rule, *, lineage: int = 4, forget: bool = False) -> float
         store = system.spawn(lambda: ModelStore(storage, 1024), name="store")
         probe = Probe(system)
         plan = AggregationPlan(rule, Weighting.PARTICIPANTS, Polynomial(1.0))
-        aggregator = system.spawn(lambda: Aggregator(plan, store, probe.ref, Compute()), name="aggregator")
+        aggregator = system.spawn(lambda: Aggregator(plan, store, probe.ref, Compute(), NoJournal()), name="aggregator")
         await aggregator.ask(Initialise("a", LAYOUT, buffer(1.0)))
         rounds = [[("a", 5.0, 0)], [("b", 3.0, 1), ("c", 9.0, 0)]]
         for number, updates in enumerate(rounds, 1):
             for learner, value, staleness in updates:
                 aggregator.tell(Offer(f"{learner}{number}", learner, TrainReport(1), buffer(value)))
-                aggregator.tell(FoldUpdate(f"{learner}{number}", staleness))
+                aggregator.tell(FoldUpdate(f"{learner}{number}", staleness, number, None))
             if forget and number == 2:
                 aggregator.tell(ForgetLearner("a"))
             aggregator.tell(CombineRound(number, probe.ref))

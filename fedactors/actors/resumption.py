@@ -1,0 +1,58 @@
+"""Where a new process goes on with a federation whose controller has died."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedactors.actors.life import Life, Phase
+from fedactors.errors import StoreError
+from fedactors.journal import FileJournal, Happened, Story
+from fedactors.model import Version
+from fedactors.record import Event, EventKind
+from fedactors.stop import StopConditions
+from fedactors.storage.base import Storage
+
+
+async def resume(conditions: StopConditions, storage: Storage, journal: FileJournal, unix_s: float) -> Life:
+    """The federation's life, from its journal and its model store, which is open.
+
+    A version that was kept, and of which the journal says only that it was about to be, is committed: it is told of now.
+
+    Raises:
+        StoreError: journal and model store are not of the same run, or the store has lost the newest version.
+    """
+    versions = await storage.versions()
+    newest = versions[-1] if versions else None
+    events = list(journal.events)
+    if (untold := _untold(journal.story, newest)) is not None:
+        event = Event(len(events), unix_s, *untold)
+        journal.write(Happened(event))
+        events.append(event)
+    _check(journal, newest)
+    layout = None if newest is None else (await storage.get(newest)).layout
+    life = Life.resumed(conditions, journal, events, layout)
+    if life.phase is not Phase.DONE:
+        story = journal.story
+        life.publish(unix_s, EventKind.RESUMED, {"lives": story.lives, "round": story.next_round, "version": story.version})
+    return life
+
+
+def _untold(story: Story, newest: Version | None) -> tuple[EventKind, dict[str, Any]] | None:
+    """News of a version that the journal does not know to be kept: its kind and body."""
+    if newest == 0 and story.version is None:
+        return EventKind.INITIALISED, {"source": "the run before", "num_parameters": 0, "bytes": 0}
+    committing = story.committing
+    if committing is not None and newest == committing.version:
+        told = {"round": committing.round, "version": committing.version}
+        return EventKind.ROUND_COMMITTED, told | {"updates": len(story.counted)}
+    return None
+
+
+def _check(journal: FileJournal, newest: Version | None) -> None:
+    known = journal.story.version
+    if newest == known:
+        return
+    holds = "no version" if newest is None else f"version {newest} as its newest"
+    knows = "none" if known is None else f"version {known}"
+    remedy = "name the run's own store, one that outlives its process (file:// or redis://)"
+    raise StoreError(f"the model store holds {holds}, but the journal {journal.path} knows {knows}; {remedy}")
