@@ -91,7 +91,7 @@ def simulate(
 
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
     count, scope = len(profiles.epoch_s), configuration.scope(config)
-    layout = Layout.of({"weights": np.zeros(parameters, np.float32)})
+    layout = Layout.of(scope.travelling({"weights": np.zeros(parameters, np.float32)}))
     update = np.zeros(layout.nbytes, np.uint8)
     update.flags.writeable = False
     beings = []
