@@ -295,7 +295,7 @@ class StreamSchedule(Schedule):
             self._books.say(Wait(why))
 
     def _wind_up(self) -> None:
-        if self._result is not None:
+        if self._result is not None and not self._result.evaluated:
             self._evaluations.begin_last(self._result, self._evaluators(self._result, is_last=True))
         if not self._evaluations.any_open:
             self._over(Finished())

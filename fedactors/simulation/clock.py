@@ -52,11 +52,13 @@ class VirtualLoop(selector_events.BaseSelectorEventLoop):
     Attributes:
         clock: its clock; an actor system on this loop takes it.
         agenda: what is due beside the loop's timers, and before those that are due together with it.
+        on_turn: is called at each turn of the loop, though no time passes: for what goes by the wall clock.
     """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
         self.agenda = Agenda()
+        self.on_turn: Callable[[], object] | None = None
         super().__init__(_Jump(self))
         self._clock_resolution = RESOLUTION_S
         self.clock = VirtualClock(self)
@@ -91,6 +93,8 @@ class _Jump(selectors.SelectSelector):
 
     @override
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if (on_turn := self._virtual_loop.on_turn) is not None:
+            on_turn()
         if timeout is None or timeout > 0:
             self._virtual_loop.jump(timeout)
         return []

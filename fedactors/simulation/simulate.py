@@ -14,8 +14,8 @@ import numpy as np
 from fedactors import config as configuration
 from fedactors.actors.compute import Compute
 from fedactors.actors.controller import EVENTS_PER_ANSWER_MAX, Controller
-from fedactors.actors.life import Life
-from fedactors.actors.messages import EventsFrom, Order
+from fedactors.actors.life import Life, Phase
+from fedactors.actors.messages import EventsFrom, Order, ToController
 from fedactors.config import Config
 from fedactors.config.tables import ModelTable
 from fedactors.learner import LearnerContext, build_learner
@@ -23,8 +23,9 @@ from fedactors.learner.trainee import Trainee
 from fedactors.model import Layout
 from fedactors.protocol import Verb
 from fedactors.record import Event, History, Results
-from fedactors.runtime import ActorSystem, Restart
+from fedactors.runtime import ActorRef, ActorSystem, Restart
 from fedactors.simulation.clock import VirtualLoop, run_virtual
+from fedactors.simulation.costs import Costs, Progress, peak_bytes, resident_bytes
 from fedactors.simulation.luck import Luck
 from fedactors.simulation.population import Population, Profiles
 from fedactors.simulation.virtual import Being, VirtualGateway
@@ -32,9 +33,14 @@ from fedactors.simulation.work import Idle, Real, Work
 from fedactors.system import blueprint, open_storage
 
 Observer: TypeAlias = Callable[[Event], None]
+Watch: TypeAlias = Callable[[Progress], bool]
+"""Is shown how far a simulation has come; whether it shall go on."""
 
 IDLE_PARAMETERS = 1_000
 """Parameters of the model of learners that do not really train."""
+SCHEDULER = "/controller/scheduler"
+WATCH_EVERY_S = 0.25
+"""Of wall-clock time, between two looks at the progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +50,19 @@ class Simulated:
     Attributes:
         results: as of any run; its times are virtual.
         virtual_s: how long the federation would have run.
-        wall_s: how long it took to simulate.
-        messages: that the actors handled.
+        costs: what it took to simulate.
         profiles: of the learners.
     """
 
     results: Results
     virtual_s: float
-    wall_s: float
-    messages: int
+    costs: Costs
     profiles: Profiles
+
+    @property
+    def updates(self) -> int:
+        """How many updates all rounds were combined from."""
+        return sum(record.totals.accepted for record in self.results.rounds)
 
 
 def simulate(
@@ -64,6 +73,7 @@ def simulate(
     entry: Any | None = None,
     parameters: int = IDLE_PARAMETERS,
     observers: Sequence[Observer] = (),
+    watch: Watch | None = None,
 ) -> Simulated:
     """Run a federation in virtual time, to its end.
 
@@ -73,7 +83,8 @@ def simulate(
         learners: how many; by default as configured.
         entry: the users' learners, which then really train; None: learners that take time and give back what they got.
         parameters: of the model, where nobody trains.
-        observers: are told every event.
+        observers: are told every event, a thousand together.
+        watch: is shown the progress a few times a second; once it says no, the simulation ends with what there is.
 
     Raises:
         LearnerFailed: a learner could not be made.
@@ -83,10 +94,11 @@ def simulate(
         config = config.model_copy(update={"model": ModelTable()})
     count = config.learners.count if learners is None else learners
     profiles = population.draw(count, config.seed)
-    began_s = time.perf_counter()
+    began_s, began_bytes = time.perf_counter(), resident_bytes()
     beings = partial(_beings, config, profiles, entry, parameters)
-    results, virtual_s, messages = run_virtual(_run(config, beings, observers))
-    return Simulated(results, virtual_s, time.perf_counter() - began_s, messages, profiles)
+    results, virtual_s, messages, events = run_virtual(_run(config, beings, observers, watch))
+    peak, wall_s = peak_bytes(), time.perf_counter() - began_s
+    return Simulated(results, virtual_s, Costs(wall_s, messages, events, peak, max(peak - began_bytes, 0) / count), profiles)
 
 
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
@@ -105,7 +117,9 @@ def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: i
     return beings
 
 
-async def _run(config: Config, beings: Callable[[], list[Being]], observers: Sequence[Observer]) -> tuple[Results, float, int]:
+async def _run(
+    config: Config, beings: Callable[[], list[Being]], observers: Sequence[Observer], watch: Watch | None
+) -> tuple[Results, float, int, int]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "simulations run in virtual time"
     plan = blueprint(config, partial(VirtualGateway, agenda=loop.agenda, beings=beings), Compute())
@@ -114,6 +128,8 @@ async def _run(config: Config, beings: Callable[[], list[Being]], observers: Seq
         life = Life(configuration.stop_conditions(config))
         controller = system.spawn(partial(Controller, plan, life), name="controller", restart=Restart.TRANSIENT)
         await controller.ask(Order(Verb.START))
+        if watch is not None:
+            loop.on_turn = Look(watch, life, loop, controller)
         history, number = History(), life.forgotten
         while news := await controller.ask(EventsFrom(number, at_least=EVENTS_PER_ANSWER_MAX)):
             number += len(news)
@@ -121,7 +137,32 @@ async def _run(config: Config, beings: Callable[[], list[Being]], observers: Seq
                 history.take(event)
                 for observer in observers:
                     observer(event)
-        messages, virtual_s = sum(actor.messages for actor in system.statistics().actors), system.clock.now()
+        handled = {actor.path: actor.messages for actor in system.statistics().actors}
+        virtual_s = system.clock.now()
         await controller.ask(Order(Verb.CLOSE))
     await plan.storage.close()
-    return history.results(config.name, config.seed, None), virtual_s, messages
+    results = history.results(config.name, config.seed, None)
+    return results, virtual_s, sum(handled.values()), handled[SCHEDULER]
+
+
+class Look:
+    """Shows the progress to who watches, now and then by the wall clock, and ends the federation when it is told to."""
+
+    def __init__(self, watch: Watch, life: Life, loop: VirtualLoop, controller: ActorRef[ToController]) -> None:
+        self._watch = watch
+        self._life = life
+        self._loop = loop
+        self._controller = controller
+        self._began_s = time.perf_counter()
+        self._next_s = self._began_s
+
+    def __call__(self) -> None:
+        """A turn of the loop."""
+        now_s = time.perf_counter()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + WATCH_EVERY_S
+        stop = self._life.stop
+        progress = Progress(stop.committed, stop.updates, self._loop.time(), now_s - self._began_s)
+        if not self._watch(progress) and self._life.phase is not Phase.DONE:
+            self._controller.tell(Order(Verb.ABORT, "interrupted"))

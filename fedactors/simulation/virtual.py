@@ -19,7 +19,6 @@ from fedactors.actors.messages import (
     AssignTask,
     BorrowBuffer,
     CancelTask,
-    Dismiss,
     DismissAll,
     EvaluationHere,
     FindProxy,
@@ -87,7 +86,7 @@ class Being:
     luck: Luck
 
 
-class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked | Back]):
+class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Worked | Back]):
     """Stands where a learner's proxy stands, and for the learner itself.
 
     One that only takes its time asks nobody for anything: its handlers are plain functions.
@@ -227,11 +226,6 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Dismiss | Worked 
         if isinstance(self._being.work, Real):
             self._being.work.settle(message.task, message.refusal is None)
 
-    @handle
-    def dismiss(self, _: Dismiss) -> None:
-        """The federation is done."""
-        self.stop()
-
 
 class VirtualGateway(Actor[ToGateway]):
     """Where virtual learners come from: all of them are there from the beginning."""
@@ -240,15 +234,13 @@ class VirtualGateway(Actor[ToGateway]):
         self._to = to
         self._agenda = agenda
         self._beings = beings
-        self._learners: list[ActorRef[object]] = []
 
     @override
     def started(self) -> None:
         self._to.controller.tell(Listening((Address("memory", "simulation"),)))
         for being in self._beings():
             factory = partial(VirtualLearner, being, self._to, self._agenda)
-            learner = self.spawn(factory, name=being.learner, restart=Restart.TEMPORARY)
-            self._learners.append(cast("ActorRef[object]", learner))  # it is only told Dismiss
+            self.spawn(factory, name=being.learner, restart=Restart.TEMPORARY)
 
     @override
     def stopped(self, reason: BaseException | None) -> None:
@@ -256,9 +248,8 @@ class VirtualGateway(Actor[ToGateway]):
 
     @handle
     def dismiss_all(self, _: DismissAll) -> None:
-        """The federation is done."""
-        for learner in self._learners:
-            learner.tell(Dismiss())
+        """The federation is done: nothing more happens to the learners, who end with this actor."""
+        self._agenda.clear()
 
     @handle
     def admit(self, message: Admit) -> None:

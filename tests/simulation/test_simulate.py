@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections import Counter
 
@@ -10,8 +11,11 @@ from click.testing import CliRunner
 
 from fedactors import config as configuration
 from fedactors.cli import main
+from fedactors.cli.exit_codes import ExitCode
+from fedactors.cli.progress import ProgressLine
 from fedactors.simulation import simulate
 from fedactors.simulation.comparison import Curve
+from fedactors.simulation.costs import Progress
 from fedactors.simulation.population import Population
 
 ALIKE = Population(epoch_s=10.0, spread=0.0, delay_s=1.0, examples_min=100, examples_max=100)
@@ -57,7 +61,7 @@ def test_a_simulation_is_the_same_each_time_it_is_run():
     population = Population(straggler_fraction=0.3, failure_rate=0.2)
     one, two = (simulate(config(stop={"rounds": 10}), population) for _ in range(2))
     assert one.results == two.results
-    assert (one.virtual_s, one.messages) == (two.virtual_s, two.messages)
+    assert (one.virtual_s, one.costs.messages) == (two.virtual_s, two.costs.messages)
 
 
 def test_a_day_passes_in_seconds():
@@ -144,6 +148,30 @@ def test_of_a_large_round_no_learner_has_events_of_its_own():
     assert (kinds["round_began"], kinds["round_committed"], kinds["round_ended"]) == (3, 3, 3)
 
 
+def test_who_watches_sees_the_progress_and_can_end_the_simulation_with_what_there_is():
+    seen = []
+
+    def watch(progress):
+        seen.append(progress)
+        return progress.rounds < 3
+
+    simulated = simulate(config(learners={"count": 500}, stop={"rounds": 1_000_000}), ALIKE, watch=watch)
+    assert simulated.results.failed
+    assert simulated.results.stop_reason == "interrupted"
+    assert len(simulated.results.rounds) >= 2
+    assert seen[-1].updates == 500 * seen[-1].rounds
+    assert [progress.virtual_s for progress in seen] == sorted(progress.virtual_s for progress in seen)
+
+
+def test_what_a_simulation_cost_is_told():
+    simulated = simulate(config(), ALIKE)
+    assert simulated.updates == 12
+    assert 0 < simulated.costs.events < simulated.costs.messages
+    assert simulated.costs.messages_per_s > simulated.costs.events_per_s > 0
+    assert simulated.costs.peak_bytes > 10_000_000
+    assert simulated.costs.learner_bytes >= 0
+
+
 def test_the_command_line_shows_a_table_and_writes_figures_and_a_plot(tmp_path):
     path = tmp_path / "federation.toml"
     path.write_text('seed = 1\n[learners]\nentry = "learner.py:Steps"\ncount = 3\n[stop]\nrounds = 2\n')
@@ -155,3 +183,48 @@ def test_the_command_line_shows_a_table_and_writes_figures_and_a_plot(tmp_path):
     (measured,) = json.loads(figures.read_text())
     assert (measured["federation"], measured["rounds"]) == ("federation", 2)
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_more_learners_than_connections_are_allowed_take_part_in_a_simulation(tmp_path):
+    path = tmp_path / "federation.toml"
+    path.write_text("seed = 1\n[learners]\ncount = 3\n[limits]\nlearners_max = 4\n[stop]\nrounds = 1\n")
+    done = CliRunner().invoke(main, ["simulate", str(path), "--learners", "6"], standalone_mode=False, catch_exceptions=False)
+    assert "6 virtual learners" in done.output
+    assert "bytes/learner" in done.output
+    assert done.return_value is None
+
+
+def test_ctrl_c_ends_a_simulation_with_what_there_is(tmp_path, monkeypatch):
+    path, figures = tmp_path / "federation.toml", tmp_path / "figures.json"
+    path.write_text("seed = 1\n[learners]\ncount = 100\n[stop]\nrounds = 1_000_000\n")
+    goes_on = ProgressLine.__call__
+
+    def interrupted(line, progress):
+        if progress.rounds and not line.interrupted:
+            signal.raise_signal(signal.SIGINT)
+        return goes_on(line, progress)
+
+    monkeypatch.setattr(ProgressLine, "__call__", interrupted)
+    done = CliRunner().invoke(main, ["simulate", str(path), "--json", str(figures)], catch_exceptions=False)
+    assert done.exit_code == ExitCode.INTERRUPTED
+    (measured,) = json.loads(figures.read_text())
+    assert (measured["stop_reason"], measured["rounds"] > 0) == ("interrupted", True)
+
+
+def test_the_second_ctrl_c_is_pythons(capsys):
+    with ProgressLine("digits", 10) as line:
+        assert line(Progress(1, 4, 60.0, 1.0))
+        signal.raise_signal(signal.SIGINT)
+        assert not line(Progress(1, 4, 60.0, 1.0))
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert capsys.readouterr().err == "", "stderr is no terminal, and ten seconds have not passed"
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("fedactors.cli.progress.LINE_EVERY_S", 0.0)
+    with ProgressLine("digits", 10) as line, ProgressLine("quiet", None, quiet=True) as quiet:
+        line(Progress(1, 4, 60.0, 1.0))
+        quiet(Progress(1, 4, 60.0, 1.0))
+    assert capsys.readouterr().err == "digits: 1/10 rounds, 4 updates, 1 min 00 s of virtual time in 1.0 s\n"
