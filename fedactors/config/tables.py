@@ -283,7 +283,8 @@ class LimitsTable(Table):
         learners_max: learners at the same time.
         model_bytes_max: of one model.
         mailbox_messages_max: messages that may wait for the proxy of one learner.
-        uploads_max: updates received at the same time; further learners wait for their turn.
+        uploads_max: updates received at the same time, and as many again from learners that take long; further ones wait for
+            their turn.
         detail_learners_max: learners of a round that events and results tell of one by one; of a larger round they tell the
             counts, the sums and the least, median and greatest times.
     """

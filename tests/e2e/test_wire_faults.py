@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -294,6 +294,7 @@ async def crowd(address: Address) -> AsyncIterator[None]:
 
 
 async def until_committed(federation: Federation, round_: int) -> None:
-    async for event in federation.events():
-        if event.kind == "round_committed" and event.body["round"] == round_:
-            return
+    async with aclosing(federation.events()) as events:
+        async for event in events:
+            if event.kind == "round_committed" and event.body["round"] == round_:
+                return

@@ -113,3 +113,14 @@ async def test_a_closed_channel_opens_nothing(transport):
     await channel.close()
     with pytest.raises(LocalProtocolError, match="closed"):
         await channel.open(METHOD, timeout_s=1)
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_way_to_this_machine(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with connected(GrpcTransport(), TCP, echo) as (channel, _):
+        stream = await channel.open(METHOD, timeout_s=5)
+        await stream.send(b"hello")
+        assert await stream.receive() == b"hello"
