@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-SIZES = {"100K": 100_000, "1M": 1_000_000, "10M": 10_000_000}
+SIZES = {"100K": 105_921, "1M": 1_011_001, "10M": 10_275_201}
 WIDTHS = {"100K": 32, "1M": 100, "10M": 320}
 HIDDEN_LAYERS = 100
 SHAPES = ("flat", "layers")
 
 
 def layer_shapes(shape: str, size: str) -> list[tuple[int, ...]]:
-    """One array of so many elements; or the 204 tensors of 8 to w, 100 layers of w by w, and w to 1, with biases."""
+    """The 204 tensors of 8 to w, 100 layers of w by w, and w to 1, with biases; or one array of as many elements."""
     if shape == "flat":
         return [(SIZES[size],)]
     widths = [8, *[WIDTHS[size]] * (HIDDEN_LAYERS + 1), 1]

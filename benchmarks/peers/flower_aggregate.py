@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"  # flwr reads it when it is imported
 
@@ -40,10 +41,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     arrays = [(update(arguments.shape, arguments.size, index), num_examples(index)) for index in range(arguments.updates)]
-    aggregated_ms = best_ms(lambda: aggregate(arrays), arguments.repeats)
+    aggregated_ms = best_ms(partial(aggregate, arrays), arguments.repeats)
     arrived = [(None, FitRes(Status(Code.OK, ""), ndarrays_to_parameters(one), examples, {})) for one, examples in arrays]
     del arrays
-    in_place_ms = best_ms(lambda: aggregate_inplace(arrived), arguments.repeats)
+    in_place_ms = best_ms(partial(aggregate_inplace, arrived), arguments.repeats)
     print(json.dumps({"aggregate_ms": aggregated_ms, "aggregate_inplace_ms": in_place_ms}))
 
 
