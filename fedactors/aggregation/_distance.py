@@ -1,7 +1,11 @@
-"""Distances between updates, by one matrix product over blocks of columns."""
+"""Distances between updates, by one matrix product over blocks of columns.
+
+A peer's padding may hold anything, NaN too, and counts for no distance: `Padding` blanks it in every block.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +14,7 @@ import numpy.typing as npt
 from fedactors.aggregation._kernels import BLOCK, Block, cut
 from fedactors.aggregation._scratch import Bench, Scratch
 from fedactors.aggregation.lanes import share_out
-from fedactors.model import Array, Buffer, Layout, is_floating
+from fedactors.model import DTYPES, Array, Buffer, Layout, is_floating
 
 TILE_BYTES = 4 * 1024 * 1024
 """Of all rows of a block together."""
@@ -29,6 +33,7 @@ def gram(layout: Layout, buffers: Sequence[Buffer], origin: Buffer, dtype: npt.D
     columns = max(1, TILE_BYTES // (number * np.dtype(dtype).itemsize))
     blocks, scratch = _floating(layout, columns), Scratch(number * columns * np.dtype(dtype).itemsize)
     sums = np.zeros((min(STRETCHES, len(blocks)), number, number))
+    padding = Padding(layout)
 
     def work(stretch: int) -> None:
         for block in blocks[stretch :: len(sums)]:
@@ -36,6 +41,7 @@ def gram(layout: Layout, buffers: Sequence[Buffer], origin: Buffer, dtype: npt.D
                 tile = bench.array(number * block.size, dtype).reshape(number, block.size)
                 for line, buffer in zip(tile, buffers, strict=True):
                     np.subtract(block.of(buffer), block.of(origin), out=line, dtype=line.dtype, casting="unsafe")
+                padding.blank(block, tile)
                 sums[stretch] += tile @ tile.T
 
     share_out(work, range(len(sums)), number * layout.num_parameters)
@@ -53,13 +59,14 @@ def squared_distances(inner: Array) -> Array:
 def norm(layout: Layout, buffer: Buffer, base: Buffer) -> float:
     """The Euclidean norm of the difference of two models over floating-point tensors, summed in float64."""
     blocks, scratch = _floating(layout, BLOCK), Scratch(8 * BLOCK)
-    squares = np.zeros(len(blocks))
+    squares, padding = np.zeros(len(blocks)), Padding(layout)
 
     def work(index: int) -> None:
         block = blocks[index]
         with scratch.bench() as bench:
             delta = bench.array(block.size, np.float64)
             np.subtract(block.of(buffer), block.of(base), out=delta, dtype=np.float64, casting="unsafe")
+            padding.blank(block, delta)
             squares[index] = np.dot(delta, delta)
 
     share_out(work, range(len(blocks)), 2 * layout.num_parameters)
@@ -90,3 +97,20 @@ def _shorten(block: Block, base: Buffer, scale: float, out: Buffer, bench: Bench
 def _floating(layout: Layout, elements: int) -> list[Block]:
     """The blocks of a layout's floating-point tensors."""
     return [block for block in cut(layout, elements) if is_floating(block.dtype)]
+
+
+class Padding:
+    """Where a layout's padding lies: (first byte, end byte) pairs, in order."""
+
+    def __init__(self, layout: Layout) -> None:
+        ends = [*(following.offset for following in layout.tensors[1:]), layout.nbytes]
+        self._gaps = [(tensor.offset + tensor.nbytes, end) for tensor, end in zip(layout.tensors, ends, strict=True)]
+        self._ends = [end for _, end in self._gaps]
+
+    def blank(self, block: Block, columns: Array) -> None:
+        """Zero a block's padding in `columns`, [..., block.size]."""
+        itemsize = DTYPES[block.dtype].itemsize
+        for start, end in self._gaps[bisect_right(self._ends, block.start) :]:
+            if start >= block.end:
+                break
+            columns[..., max(start - block.start, 0) // itemsize : (min(end, block.end) - block.start) // itemsize] = 0

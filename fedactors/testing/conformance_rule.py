@@ -6,7 +6,7 @@ def test_my_rule_conforms():
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -83,9 +83,23 @@ def example_contributions(number: int = 5) -> list[Contribution]:
 
 
 def _contribution(learner: str, buffer: Buffer, factor: float, base: Buffer) -> Contribution:
+    _fill_padding(buffer)
     num = int(factor)
     report = TrainReport(num_examples=num, num_batches=1 + num % 7, epochs=1.0)
     return Contribution(learner, buffer, factor, staleness=num % 3, report=report, base=base)
+
+
+def _fill_padding(buffer: Buffer) -> None:
+    """With NaN, as a peer may: it is nobody's value."""
+    for padding in _paddings(buffer):
+        padding[:] = 0xFF
+
+
+def _paddings(buffer: Buffer) -> Iterator[Buffer]:
+    """The bytes behind each tensor of `LAYOUT`."""
+    ends = [*(following.offset for following in LAYOUT.tensors[1:]), LAYOUT.nbytes]
+    for tensor, end in zip(LAYOUT.tensors, ends, strict=True):
+        yield buffer[tensor.offset + tensor.nbytes : end]
 
 
 def _enough(rule: Rule, at_least: int = 5) -> list[Contribution]:
@@ -111,6 +125,9 @@ def _commits_a_new_buffer(rule: Rule) -> None:
     assert first.shape == (LAYOUT.nbytes,), f"commit returned shape {first.shape}; ({LAYOUT.nbytes},) is meant"
     assert LAYOUT.first_not_finite(first) is None, (
         f"combining finite weights made {LAYOUT.first_not_finite(first)} NaN or infinite"
+    )
+    assert not any(padding.any() for padding in _paddings(first)), (
+        "the padding behind a tensor is not zero; updates bring anything"
     )
     second = _combined(fold, contributions, current)
     others = [current.buffer, second, *(contribution.buffer for contribution in contributions)]

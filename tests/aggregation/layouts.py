@@ -29,12 +29,20 @@ def drawn(layout, rng, spread=100):
     return buffer
 
 
+def sent(layout, rng):
+    """As `drawn`; its padding holds what a peer may have left there, which is nobody's value."""
+    buffer = np.full(layout.nbytes, 0xFF, np.uint8)
+    for name, view in layout.views(drawn(layout, rng)).items():
+        layout.views(buffer)[name][...] = view
+    return buffer
+
+
 def contributions(layout, rng, number, base):
     """Updates with factors, discounts and reports of all kinds, from one base."""
     return [
         Contribution(
             f"l{index:03}",
-            drawn(layout, rng),
+            sent(layout, rng),
             float(rng.integers(1, 1000)) / (1 + index % 3),
             staleness=index % 3,
             discount=1 / (1 + index % 3),

@@ -92,11 +92,24 @@ def test_rules_that_choose_give_back_exactly_what_was_sent():
     rng = np.random.default_rng(13)
     current = drawn(EVERY_DTYPE, rng)
     sent = contributions(EVERY_DTYPE, rng, 9, current)
-    assert committed(Krum(), EVERY_DTYPE, sent, current).tobytes() in {update.buffer.tobytes() for update in sent}
+    assert committed(Krum(), EVERY_DTYPE, sent, current).tobytes() in {
+        EVERY_DTYPE.pack(EVERY_DTYPE.views(update.buffer)).tobytes() for update in sent
+    }
     layout = Layout.from_specs([("n", "int64", (2,))])
     big = [layout.pack({"n": np.array([2**62 + n, -(2**62) - n])}) for n in range(5)]
     found = committed(Median(), layout, [Contribution(str(n), one, 1.0) for n, one in enumerate(big)], big[0])
     assert found.tobytes() == big[2].tobytes()
+
+
+@pytest.mark.parametrize("rule", [*ATTACKED, Clipped(FedAvg(), 1.0)], ids=repr)
+def test_what_a_peer_leaves_in_the_padding_is_no_part_of_its_update(rule):
+    """Between and behind the tensors of its buffer; it may be NaN, which no check of the weights finds."""
+    rng = np.random.default_rng(16)
+    layout = Layout.from_specs([(name, "float32", (size,)) for name, size in (("a", 3), ("b", 40), ("c", 1))])
+    base = drawn(layout, rng)
+    dirty = contributions(layout, rng, 20, base)
+    clean = [replace(update, buffer=layout.pack(layout.views(update.buffer))) for update in dirty]
+    assert committed(rule, layout, dirty, base).tobytes() == committed(rule, layout, clean, base).tobytes()
 
 
 def test_distances_near_the_model_keep_their_precision_beside_a_wild_update():
