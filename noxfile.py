@@ -15,7 +15,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = ("--constraint", "tests/constraints.txt")
-BENCHMARKS = ("mailbox", "aggregation", "round")
+BENCHMARKS = ("mailbox", "aggregation", "round", "storage")
 
 
 @nox.session

@@ -98,6 +98,17 @@ def test_the_readme_s_terminals_run_a_federation_together(tmp_path):
             process.wait()
 
 
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_a_document_s_configurations_are_read_and_its_programs_run(document, tmp_path):
+    for number, (language, text) in enumerate(blocks(document)):
+        if language == "toml":
+            (tmp_path / "federation.toml").write_text(text)
+            configuration.read(tmp_path / "federation.toml")
+        if language == "python":
+            (tmp_path / f"program_{number}.py").write_text(text)
+            assert run(sys.executable, f"program_{number}.py", cwd=tmp_path)
+
+
 @pytest.mark.parametrize("document", sorted((ROOT / "examples").glob("*/README.md")), ids=lambda path: path.parent.name)
 def test_an_example_s_readme_gives_the_commands_that_the_examples_test_runs(document):
     """`tests/e2e/test_examples.py` runs every example's configuration or program."""
