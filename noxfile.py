@@ -31,7 +31,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
-    session.install("-e", ".[dev,torch,examples,plot]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot,redis]", *CONSTRAINTS)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -44,7 +44,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
-    session.install("-e", ".[dev,torch,examples,plot]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot,redis]", *CONSTRAINTS)
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 
@@ -65,7 +65,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, small ones unless arguments say otherwise: `nox -s bench -- --full`."""
-    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.install("-e", ".[dev,redis]", *CONSTRAINTS)
     arguments = [argument for argument in session.posargs if argument != "--full"] if session.posargs else ["--smoke"]
     for name in BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py", *arguments)
@@ -74,7 +74,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def schemas(session: nox.Session) -> None:
     """Generate the protobuf code and the configuration's JSON schema anew."""
-    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.install("-e", ".[dev,redis]", *CONSTRAINTS)
     session.run("python", "schemas/generate.py")
     with (ROOT / "schemas" / "federation.schema.json").open("w", encoding="utf-8") as schema:
         session.run("python", "-m", "fedactors.config", stdout=schema)

@@ -4,12 +4,14 @@ import asyncio
 import json
 import logging
 import ssl
+import sys
 
 import numpy as np
 import pytest
 import trustme
 
-from fedactors.errors import ConfigError, StoreError
+from fedactors import plugins
+from fedactors.errors import ConfigError, ExtraMissing, StoreError
 from fedactors.model import GlobalModel, Layout
 from fedactors.storage import Home, LearnerModel
 from fedactors.storage.redis import RedissStorage, RedisStorage
@@ -314,3 +316,11 @@ async def test_facts_of_many_contributors_are_kept(opened):
     await store.describe(0, {"contributors": contributors})
     (entry,) = await (await opened()).lineage(None)
     assert entry.facts == json.loads(json.dumps({"contributors": contributors}))
+
+
+def test_the_extra_that_brings_the_client_is_named_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    for module in [name for name in sys.modules if name.startswith("fedactors.storage.redis")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(ExtraMissing, match=r"model store 'rediss' needs the package 'redis', .*: pip install 'fedactors\[redis\]'"):
+        plugins.load("fedactors.storage", "rediss")
