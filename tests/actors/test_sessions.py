@@ -9,8 +9,11 @@ import numpy as np
 
 from fedactors import Federation
 from fedactors.actors.learner_proxy import LearnerProxy
-from fedactors.protocol import Cancel, Goodbye, GoodbyeReason, Hello, Task, TaskFailure, join
-from fedactors.task import TaskKind
+from fedactors.protocol import PUSH, Cancel, Goodbye, GoodbyeReason, Hello, PushGrant, PushOpening, Task, TaskFailure, fetch, join
+from fedactors.protocol.chunks import encode_chunk
+from fedactors.protocol.lanes import Lanes
+from fedactors.protocol.wire import decode_reply, encode_opening
+from fedactors.task import TaskKind, TrainReport
 from fedactors.testing import ScriptedLearner
 from fedactors.transport import Address
 from fedactors.transport.memory import MemoryTransport
@@ -26,6 +29,7 @@ def config(rounds: int = 3):
         "protocol": {"options": {"round_timeout_s": 0.3, "min_updates": 1}},
         "stop": {"rounds": rounds},
         "evaluate": {"every": 0},
+        "limits": {"uploads_max": 1},
     }
 
 
@@ -67,6 +71,27 @@ async def test_a_task_that_was_given_up_while_its_learner_was_away_is_taken_back
         assert await heard(again, Cancel) == Cancel(task.id)
         again.cut("seen enough")
         await again.close()
+
+
+async def test_an_upload_ends_when_its_task_is_decided_and_its_place_is_free_for_others():
+    async with begun() as (federation, channel):
+        session, terms = await join(channel, Hello("idles"), timeout_s=5)
+        await federation.admin.order("start")
+        task = await heard(session, Task)
+        layout, buffer = await fetch(Lanes(channel), terms.token, task.version)
+        stream = await channel.open(PUSH, timeout_s=5)
+        opening = PushOpening(terms.token, task.id, layout.digest, None, layout.nbytes, TrainReport(10))
+        await stream.send(encode_opening(opening))
+        assert decode_reply(await stream.receive()) == PushGrant()
+        answer = decode_reply(await stream.receive())
+        assert (answer.accepted, answer.refusal) == (False, "late")
+        await stream.send(encode_chunk(0, buffer.data))
+        await stream.send(encode_opening(opening))
+        assert decode_reply(await stream.receive()).refusal == "unknown_task", "the stream goes on"
+        await committed(federation, 2)
+        stream.cut("seen enough")
+        session.cut("seen enough")
+        await session.close()
 
 
 async def test_a_controller_that_goes_down_amid_a_run_tells_its_learners_to_come_back():
