@@ -73,12 +73,15 @@ async def test_a_task_that_was_given_up_while_its_learner_was_away_is_taken_back
         await again.close()
 
 
-async def test_an_upload_ends_when_its_task_is_decided_and_its_place_is_free_for_others():
+async def test_an_upload_ends_when_its_task_is_decided_and_its_place_is_free_for_others(monkeypatch):
+    monkeypatch.setattr("fedactors.actors.upload_slots.PATIENCE_S", 0.1)
     async with begun() as (federation, channel):
         session, terms = await join(channel, Hello("idles"), timeout_s=5)
         await federation.admin.order("start")
         task = await heard(session, Task)
-        layout, buffer = await fetch(Lanes(channel), terms.token, task.version)
+        lanes = Lanes(channel)
+        layout, buffer = await fetch(lanes, terms.token, task.version)
+        lanes.close()
         stream = await channel.open(PUSH, timeout_s=5)
         opening = PushOpening(terms.token, task.id, layout.digest, None, layout.nbytes, TrainReport(10))
         await stream.send(encode_opening(opening))
