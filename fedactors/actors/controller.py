@@ -79,7 +79,7 @@ class Blueprint:
         compute: where heavy arithmetic runs.
         chunk_bytes: of weights in one frame.
         return_s: how long a round waits for learners that were here before a restart, seconds.
-        join_timeout_s: how long a federation with too few learners waits for more, seconds.
+        join_timeout_s: how long a federation with too few learners waits for more, and a resumed one for those it had, seconds.
         linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
     """
 
@@ -240,8 +240,8 @@ class Controller(Actor[ToController]):
         """A restarted scheduler goes on where the last commit left the federation."""
         life = self._life
         self._await_return()
-        if life.phase is not Phase.WAITING:
-            life.setbacks += 1
+        life.setbacks += life.had_scheduler and life.phase is not Phase.WAITING
+        life.had_scheduler = True
         if life.setbacks > SETBACKS_MAX:
             self._done(f"round {life.next_round} failed {life.setbacks} times in a row: {life.trouble}", failed=True)
         if life.phase in {Phase.TRAINING, Phase.FINISHING}:
@@ -265,7 +265,8 @@ class Controller(Actor[ToController]):
     def round_committed(self, message: RoundCommitted) -> None:
         """A new version; the next round may overlap the evaluation of this one unless a stop condition waits for it."""
         life = self._life
-        life.version, life.next_round, life.setbacks = message.version, message.round + 1, 0
+        life.version, life.next_round = message.version, message.round + 1
+        life.setbacks, life.is_resumed = 0, False
         self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version, updates=message.updates)
         if (why := life.stop.after_commit(message.round, message.updates)) is not None:
             self._end(why)
@@ -344,7 +345,8 @@ class Controller(Actor[ToController]):
             self._forget(learner)
         self._awaited = set(self._life.here)
         if self._awaited:
-            self.after(self._plan.return_s, ReturnOver(), key="return")
+            wait_s = self._plan.join_timeout_s if self._life.is_resumed else self._plan.return_s
+            self.after(wait_s, ReturnOver(), key="return")
 
     @handle
     def return_over(self, _: ReturnOver) -> None:

@@ -52,6 +52,8 @@ class Life:
         version: the newest committed version; None until there is one.
         next_round: the number of the round after the last committed one.
         here: learners that take part.
+        is_resumed: another process led it before, and nothing was committed since.
+        had_scheduler: a scheduler has been at it.
         setbacks: how often an actor's failure has undone the open round since the last commit.
         trouble: the last such failure, in words.
         paused: no further round is granted.
@@ -70,6 +72,8 @@ class Life:
     version: Version | None = None
     next_round: Round = 1
     here: set[LearnerId] = field(default_factory=set)
+    is_resumed: bool = False
+    had_scheduler: bool = False
     setbacks: int = 0
     trouble: str = ""
     paused: bool = False
@@ -117,7 +121,7 @@ class Life:
         story = journal.story
         life = cls(conditions, journal, layout=layout, version=story.version, next_round=story.next_round)
         life.here, life.events = set(story.here), list(events)
-        life.setbacks = -1  # a scheduler will begin, and that is no setback
+        life.is_resumed = True
         if story.begun:
             life.phase, life.stop_reason = Phase.TRAINING, life._replayed()
         last = events[-1] if events else None

@@ -35,13 +35,11 @@ def up(
     Ctrl-C once finishes the open round and saves; twice stops at once. A run that was cut short, in whatever way, goes on by
     --resume where it was; with `--set stop.rounds=N`, so does a finished one.
     """
-    from fedactors import config as configuration
     from fedactors.cli.run import run
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import of_run
 
     config, directory = of_run(file, run_dir, resume, overrides)
-    configuration.find_entry(config)
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(
             lambda interrupts: _run_up(config, directory, in_process, observers, interrupts),

@@ -171,8 +171,8 @@ class JournalTable(Table):
     """What a run keeps so that it can be resumed after the death of its controller. `fedactors up` always keeps a journal.
 
     Attributes:
-        durability: what each entry survives: the death of the "process", or a loss of "power", too, which costs a wait for the disk
-            with each commit and each update that counts.
+        durability: what each entry survives: the death of the "process", or a loss of "power", too, which costs a wait for the
+            disk with each commit and each update that counts.
         updates: keep the weights of updates that count until their round is committed, in the model store, so that they still
             count after a crash; without it their learners train again.
     """

@@ -64,6 +64,7 @@ def of_run(file: Path | None, run_dir: Path | None, resume: Path | None, overrid
         return configuration.read(directory.config_file, overrides), directory
     assert file is not None
     config = configuration.read(file, overrides)
+    configuration.find_entry(config)
     return config, RunDirectory(run_dir or default_run_directory(config.name))
 
 

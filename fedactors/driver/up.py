@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from fedactors.config import Config, load_entry
+from fedactors.config import Config, load_entry, to_toml
 from fedactors.driver.driver import Driver, Observer
 from fedactors.driver.processes import Processes
 from fedactors.driver.run_directory import RunDirectory
@@ -60,6 +60,7 @@ async def run_up(
             place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
             address = f"grpc://{place}/controller.sock"
         addresses = [] if in_process or address is None else [address]
+        directory.write_config(to_toml(config))
         journal = directory.open_journal(config)
         exits.callback(journal.close)
         stored = directory.stored(config)

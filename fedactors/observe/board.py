@@ -238,6 +238,10 @@ class Board:
         self.note = f"stopping: {body['why']}"
         return Line(Weight.DETAIL, self.note)
 
+    def _on_resumed(self, _at_s: float, body: Any) -> Line:
+        self.rounds_ended = body["round"] - 1
+        return Line(Weight.ROUND, f"resumed  version {body['version']}, goes on with {self._of_rounds(body['round'])}")
+
     def _on_finished(self, _at_s: float, body: Any) -> Line:
         self.note = f"{'failed' if body['failed'] else 'finished'}: {body['stop_reason']}"
         return Line(Weight.FAILURE if body["failed"] else Weight.DETAIL, self.note)

@@ -57,7 +57,7 @@ def write_chunk(offset: int, xxh3: int, data: memoryview) -> bytes:
 
 
 def split_first(frame: bytes) -> tuple[bytes, memoryview]:
-    """A frame's first field (a header, an opening) as a frame by itself, and the chunk behind it: a view, empty if there is none."""
+    """A frame's first field (a header, an opening) as a frame by itself, and the chunk behind it, a view; empty if none is."""
     try:
         length, at = _read_varint(frame, 1)
     except IndexError:

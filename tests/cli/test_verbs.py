@@ -206,5 +206,5 @@ def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fedactors", "check", "federation.toml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    said = "error: federation.toml:2: [stop] has no key 'ronds'; did you mean 'rounds'? (known: rounds, duration_s, metric)\n"
+    said = "error: federation.toml:2: [stop] has no key 'ronds'; did you mean 'rounds'? (known: rounds, updates, duration_s, metric)\n"
     assert done.stderr == said
