@@ -25,8 +25,6 @@ FREE_SLOTS_MAX = 2
 """Files that are kept for later models of the same size; further ones are removed."""
 COPIED_BYTES_MAX = 1024**2
 """Smaller models are read into memory; a larger one is mapped, which holds a file descriptor for as long as it is looked at."""
-WRITE_BYTES = 8 * 1024**2
-"""Written in one call: other threads wait no longer for a page cache that is full."""
 
 
 class Slots:
@@ -80,7 +78,7 @@ class Slots:
         try:
             offset = 0
             while offset < len(data):
-                offset += os.pwrite(file, data[offset : offset + WRITE_BYTES], offset)
+                offset += os.pwrite(file, data[offset:], offset)
             if self._sync:
                 os.fsync(file)
         finally:

@@ -322,5 +322,5 @@ def test_the_extra_that_brings_the_client_is_named_where_it_is_not_installed(mon
     monkeypatch.setitem(sys.modules, "redis", None)
     for module in [name for name in sys.modules if name.startswith("fedactors.storage.redis")]:
         monkeypatch.delitem(sys.modules, module)
-    with pytest.raises(ExtraMissing, match=r"model store 'rediss' needs the package 'redis', .*: pip install 'fedactors\[redis\]'"):
+    with pytest.raises(ExtraMissing, match=r"'rediss' needs the package 'redis', .*: pip install 'fedactors\[redis\]'"):
         plugins.load("fedactors.storage", "rediss")
