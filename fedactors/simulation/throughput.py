@@ -16,8 +16,12 @@ from typing import assert_never
 
 from fedactors.scheduling import base as on
 from fedactors.scheduling.base import Protocol, Schedule, Terms
-from fedactors.selection.base import Candidate
+from fedactors.selection.base import Candidate, Selection
 from fedactors.selection.everyone import Everyone
+from fedactors.task import TrainReport
+
+TAGS = frozenset({"fed"})
+"""What every learner declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,18 @@ class Throughput:
 
 
 class Feeder:
-    """Plays the federation around a schedule: every command that asks for something is answered."""
+    """Plays the federation around a schedule: every command that asks for something is answered.
 
-    def __init__(self, schedule: Schedule, rng: random.Random) -> None:
+    Args:
+        schedule: the machine.
+        rng: draws who answers next.
+        report: what every learner says of its training; None: nothing.
+    """
+
+    def __init__(self, schedule: Schedule, rng: random.Random, report: TrainReport | None = None) -> None:
         self._schedule = schedule
         self._rng = rng
+        self._report = report
         self._version = 0
         self._next: deque[on.Event] = deque()
         self._due: list[on.Event] = []
@@ -77,7 +88,7 @@ class Feeder:
     def _carry_out(self, command: on.Command) -> None:
         match command:
             case on.Train():
-                self._due.append(on.UpdateArrived(command.task, command.learner))
+                self._due.append(on.UpdateArrived(command.task, command.learner, self._report))
             case on.Evaluate():
                 self._due.append(on.EvaluationArrived(command.task, command.learner))
             case on.Combine(round_):
@@ -94,10 +105,10 @@ class Feeder:
 
 def measure(name: str, protocol: Protocol, learners: int, events: int, seed: int = 0) -> Throughput:
     """Handle about so many events with so many learners."""
-    _ready(protocol, 1, seed)  # whatever is made once is made before memory is measured
+    ready(protocol, 1, seed)  # whatever is made once is made before memory is measured
     gc.collect()
     tracemalloc.start()
-    feeder = _ready(protocol, learners, seed)
+    feeder = ready(protocol, learners, seed)
     held_bytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     began_s = time.process_time()
@@ -106,13 +117,15 @@ def measure(name: str, protocol: Protocol, learners: int, events: int, seed: int
     return Throughput(name, learners, feeder.events, feeder.commands, feeder.rounds, seconds, held_bytes / learners)
 
 
-def _ready(protocol: Protocol, learners: int, seed: int) -> Feeder:
-    """A schedule whose learners have joined and whose first tasks are given."""
+def ready(
+    protocol: Protocol, learners: int, seed: int = 0, *, selection: Selection | None = None, report: TrainReport | None = None
+) -> Feeder:
+    """A schedule whose learners have joined and whose first tasks are given, and who feeds it."""
     tasks = (f"{number:x}" for number in itertools.count())
-    terms = Terms(selection=Everyone(), seed=seed, tasks=tasks, min_learners=learners)
-    feeder = Feeder(protocol.schedule(terms), random.Random(seed))  # noqa: S311  # an order of arrival, no secret
+    terms = Terms(selection=selection or Everyone(), seed=seed, tasks=tasks, min_learners=learners)
+    feeder = Feeder(protocol.schedule(terms), random.Random(seed), report)  # noqa: S311  # an order of arrival, no secret
     for number in range(learners):
-        feeder.feed(on.Joined(Candidate(f"learner-{number}", 100)))
+        feeder.feed(on.Joined(Candidate(f"learner-{number}", 100, TAGS)))
     feeder.feed(on.Proceed())
     feeder.commands = feeder.events = 0
     return feeder
