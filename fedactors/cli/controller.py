@@ -13,28 +13,46 @@ from fedactors.cli.options import Talk
 if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
     from fedactors.config import Config
+    from fedactors.driver.run_directory import RunDirectory
     from fedactors.system import Federation
 
 
 @click.command(short_help="Serve a federation; learners and a driver come from elsewhere.")
-@options.file
+@options.optional_file
 @options.address
+@click.option("--run-dir", callback=options.as_path, metavar="DIR", help="Keep the run there, so that it can be resumed.")
+@options.resume
 @options.overrides
 @options.log_file
 @options.talk
-def controller(file: Path, address: str | None, overrides: tuple[str, ...], log_file: Path | None, talk: Talk) -> None:
-    """Serve the federation of FILE at ADDRESS until a driver closes it, or Ctrl-C."""
+def controller(
+    file: Path | None,
+    address: str | None,
+    run_dir: Path | None,
+    resume: Path | None,
+    overrides: tuple[str, ...],
+    log_file: Path | None,
+    talk: Talk,
+) -> None:
+    """Serve the federation of FILE at ADDRESS until a driver closes it, or Ctrl-C.
+
+    With --run-dir, a controller that has died is followed by one with --resume: learners and drivers come back to it.
+    """
     from fedactors import config as configuration
     from fedactors.cli.run import run
     from fedactors.cli.watching import serving
+    from fedactors.driver.run_directory import of_run
 
-    config = configuration.read(file, (*overrides, *options.at(address)))
+    overrides = (*overrides, *options.at(address))
+    if run_dir is None and file is not None and resume is None:
+        config, directory = configuration.read(file, overrides), None
+    else:
+        config, directory = of_run(file, run_dir, resume, overrides, starts_learners=False)
     with serving(talk, log_file, federation=config.name):
-        run(lambda interrupts: _serve(config, interrupts), config.runtime)
+        run(lambda interrupts: _serve(config, directory, interrupts), config.runtime)
 
 
-async def _serve(config: Config, interrupts: Interrupts) -> None:
-
+async def _serve(config: Config, directory: RunDirectory | None, interrupts: Interrupts) -> None:
     from fedactors.driver.serve import run_controller
     from fedactors.log import get_logger
 
@@ -42,4 +60,4 @@ async def _serve(config: Config, interrupts: Interrupts) -> None:
         interrupts.then(lambda: federation.close("Ctrl-C"))
         get_logger("fedactors.cli").info("listening", addresses=[str(one) for one in federation.addresses])
 
-    await run_controller(config, on_federation=listening)
+    await run_controller(config, directory=directory, on_federation=listening)

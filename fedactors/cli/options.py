@@ -51,6 +51,8 @@ def as_path(_ctx: click.Context, _parameter: click.Parameter, value: str | None)
 
 file = click.argument("file", callback=as_path)
 
+optional_file = click.argument("file", callback=as_path, required=False)
+
 overrides = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the configuration, as in --set stop.rounds=3."
 )

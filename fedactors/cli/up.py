@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Run a whole federation on this machine.")
-@click.argument("file", callback=options.as_path, required=False)
+@options.optional_file
 @click.option("--in-process", is_flag=True, help="Learners as threads of this process instead of processes of their own.")
 @options.run_dir
 @options.resume
@@ -39,7 +39,7 @@ def up(
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import of_run
 
-    config, directory = of_run(file, run_dir, resume, overrides)
+    config, directory = of_run(file, run_dir, resume, overrides, starts_learners=True)
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(
             lambda interrupts: _run_up(config, directory, in_process, observers, interrupts),

@@ -43,7 +43,9 @@ def default_run_directory(name: str) -> Path:
     return Path("runs") / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{moment}"
 
 
-def of_run(file: Path | None, run_dir: Path | None, resume: Path | None, overrides: Sequence[str]) -> tuple[Config, RunDirectory]:
+def of_run(
+    file: Path | None, run_dir: Path | None, resume: Path | None, overrides: Sequence[str], *, starts_learners: bool
+) -> tuple[Config, RunDirectory]:
     """The configuration and the directory of a run that begins, or goes on.
 
     Args:
@@ -51,6 +53,7 @@ def of_run(file: Path | None, run_dir: Path | None, resume: Path | None, overrid
         run_dir: where it is saved; by default as `default_run_directory` says.
         resume: the directory of the run that goes on, with the configuration that is saved there.
         overrides: keys of the configuration, as KEY=VALUE.
+        starts_learners: so that their code has to be there.
 
     Raises:
         ConfigError: both or none of `file` and `resume` is given, or one of them cannot be used.
@@ -61,11 +64,17 @@ def of_run(file: Path | None, run_dir: Path | None, resume: Path | None, overrid
         if run_dir is not None:
             raise ConfigError(f"--run-dir {run_dir} and --resume {resume} name two directories; a resumed run stays where it is")
         directory = RunDirectory(resume, resume=True)
-        return configuration.read(directory.config_file, overrides), directory
+        return _read(directory.config_file, overrides, starts_learners), directory
     assert file is not None
-    config = configuration.read(file, overrides)
-    configuration.find_entry(config)
+    config = _read(file, overrides, starts_learners)
     return config, RunDirectory(run_dir or default_run_directory(config.name))
+
+
+def _read(file: Path, overrides: Sequence[str], starts_learners: bool) -> Config:
+    config = configuration.read(file, overrides)
+    if starts_learners:
+        configuration.find_entry(config)
+    return config
 
 
 class RunDirectory:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, closing
 
-from fedactors.config import CONTROLLER_ADDRESS, Config
+from fedactors.config import CONTROLLER_ADDRESS, Config, to_toml
 from fedactors.driver.driver import Observer
+from fedactors.driver.run_directory import RunDirectory
 from fedactors.system import Federation
 
 
 async def run_controller(
     config: Config,
     *,
+    directory: RunDirectory | None = None,
     observers: Sequence[Observer] = (),
     on_federation: Callable[[Federation], None] = lambda _: None,
 ) -> None:
@@ -19,14 +22,23 @@ async def run_controller(
 
     Args:
         config: of the federation.
+        directory: where the run is kept, so that another controller can go on with it; None: nowhere.
         observers: are told every event.
         on_federation: is given the federation once it listens, to tell where and to stop it with.
 
     Raises:
         AddressError: the address cannot be listened at.
+        StoreError: the run cannot be kept, or gone on with.
         FederationFailed: the controller failed too often.
     """
-    async with Federation(config, addresses=[config.controller.address or CONTROLLER_ADDRESS]) as federation:
+    async with AsyncExitStack() as exits:
+        journal = None
+        if directory is not None:
+            directory.write_config(to_toml(config))
+            journal = exits.enter_context(closing(directory.open_journal(config)))
+            config, observers = directory.stored(config), [directory.write_event, *observers]
+        addresses = [config.controller.address or CONTROLLER_ADDRESS]
+        federation = await exits.enter_async_context(Federation(config, addresses=addresses, journal=journal))
         on_federation(federation)
         async for event in federation.events():
             for observer in observers:
