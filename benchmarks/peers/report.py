@@ -22,7 +22,7 @@ def report(sitting: Sitting) -> str:
     """All tables, with what they were taken on."""
     machine = sitting.machine
     place = f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['kernel']}, Python {machine['python']}"
-    tables = [f"Taken {sitting.began} on {place}. {versions(sitting)}."]
+    tables = [f"Taken {sitting.began} on {place}: {versions(sitting)}."]
     tables.append(f"Seconds a steady round, and how many of ours that is:\n\n{table(sitting, seconds_and_ratio)}")
     for figure, (title, form) in OTHER_TABLES.items():
         tables.append(f"{title}:\n\n{table(sitting, only(figure, form))}")
@@ -98,14 +98,15 @@ def plot(sitting: Sitting, path: Path) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
     sizes = [size for size in WIDTHS if any(cell.parameters == size for cell in sitting.cells())]
+    ticks = sorted({cell.learners for cell in sitting.cells()})
     figure = Figure(figsize=(3.2 + 3.2 * len(sizes), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
     for axes, size in zip(panels, sizes, strict=True):
         cells = [cell for cell in sitting.cells() if cell.parameters == size]
         for place, name in enumerate(SYSTEMS):
             draw(axes, sitting, name, cells, f"C{place}")
         axes.set(title=f"{size} parameters", xlabel="learners", xscale="log", yscale="log")
-        axes.xaxis.set(major_locator=FixedLocator([cell.learners for cell in cells]), minor_locator=NullLocator())
+        axes.xaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.grid(alpha=0.3, which="both")
@@ -116,20 +117,11 @@ def plot(sitting: Sitting, path: Path) -> None:
 
 
 def draw(axes, sitting: Sitting, name: str, cells: list[Cell], colour: str) -> None:
-    """One system's line, where it was asked for what the grid says; hollow markers where it had fewer learners."""
-    points = [(cell.learners, median_of(sitting.of(name, cell), "round_s"), cell) for cell in cells]
-    known = [(learners, seconds, cell) for learners, seconds, cell in points if seconds is not None]
+    """One system's line; dotted and hollow where it had fewer learners than the axis says."""
+    known = [(cell, seconds) for cell in cells if (seconds := median_of(sitting.of(name, cell), "round_s")) is not None]
     if not known:
         return
-    learners, seconds, measured = zip(*known, strict=True)
-    hollow = any(fewer_learners(sitting.of(name, cell), cell) for cell in measured)
-    look = {"linestyle": ":", "markerfacecolor": "white"} if hollow else {"linewidth": 2.5 if name == OURS else 1.2}
-    limit = SYSTEMS[name].learners_max
-    axes.plot(
-        learners,
-        seconds,
-        marker="o",
-        color=colour,
-        label=SYSTEMS[name].title + (f"\n(with {limit} learners)" if hollow else ""),
-        **look,
-    )
+    remark = max(fewer_learners(sitting.of(name, cell), cell) for cell, _ in known)
+    look = {"linestyle": ":", "markerfacecolor": "white"} if remark else {"linewidth": 2.5 if name == OURS else 1.2}
+    learners, seconds = [cell.learners for cell, _ in known], [value for _, value in known]
+    axes.plot(learners, seconds, marker="o", color=colour, label=f"{SYSTEMS[name].title}{remark}", **look)

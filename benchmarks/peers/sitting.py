@@ -1,4 +1,4 @@
-"""What was measured on one machine, in a file that grows point by point: a comparison that was interrupted goes on where it was."""
+"""What was measured on one machine, in a file that grows run by run: an interrupted comparison goes on where it was."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ class Sitting:
             return cls(machine, time.strftime("%Y-%m-%d"))
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["machine"] != machine:
-            raise SystemExit(
-                f"{path} was measured on {kept['machine']}, this is {machine}: move it away, or name another --results"
-            )
+            raise SystemExit(f"{path} is of {kept['machine']}, this is {machine}: move it away, or name another --results")
         return cls(machine, kept["began"], [Outcome.from_map(fields) for fields in kept["outcomes"]])
 
     def save(self, path: Path) -> None:
