@@ -102,8 +102,8 @@ async def test_evicted_and_erased_models_leave_no_chunks(opened, server):
     assert len(chunks(server)) == 4
 
 
-async def test_thousands_of_learners_have_lineages(server):
-    await check_many_learners(lambda: RedisStorage(place=server.place), learners=2_000, survives_reopening=True, home=HOME)
+async def test_a_thousand_learners_have_lineages(server):
+    await check_many_learners(lambda: RedisStorage(place=server.place), learners=1_000, survives_reopening=True, home=HOME)
 
 
 # ------------------------------------------------------------------------------------------------------------- torn and lost
