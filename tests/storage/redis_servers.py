@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -56,6 +57,7 @@ def serving(*options: str) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+        shutil.rmtree(server.directory)
 
 
 @contextlib.asynccontextmanager
