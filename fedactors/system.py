@@ -23,14 +23,15 @@ from typing import Any, Self, TypeVar
 
 from fedactors import config as configuration
 from fedactors.actors.aggregator import AggregationPlan
+from fedactors.actors.blueprint import Blueprint
 from fedactors.actors.compute import Compute, Threads
-from fedactors.actors.controller import Blueprint, Controller
+from fedactors.actors.controller import Controller
 from fedactors.actors.gateway import Gateway, Place, SessionTerms
 from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
 from fedactors.actors.life import Life
 from fedactors.actors.messages import GetAddresses, Publish, ToGateway
 from fedactors.actors.resumption import resume
-from fedactors.actors.scheduler import TrainingPlan
+from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
 from fedactors.errors import FederationFailed, StoreError, TransportError

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
-from fedactors.actors.aggregator import AggregationPlan, Aggregator
-from fedactors.actors.compute import Compute
+from fedactors.actors.aggregator import Aggregator
+from fedactors.actors.blueprint import Blueprint
 from fedactors.actors.learner_proxy import Neighbours
 from fedactors.actors.life import Life, Phase
 from fedactors.actors.messages import (
@@ -47,52 +46,22 @@ from fedactors.actors.messages import (
     TrainingOver,
 )
 from fedactors.actors.model_store import ModelStore
-from fedactors.actors.scheduler import Scheduler, TrainingPlan
+from fedactors.actors.scheduler import Scheduler
+from fedactors.actors.watchers import Watchers
 from fedactors.errors import Rejected
 from fedactors.journal import UnendedRound
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
-from fedactors.protocol import CHUNK_BYTES, Task, Verb
+from fedactors.protocol import Task, Verb
 from fedactors.record import Event, EventKind
 from fedactors.runtime import Actor, ActorRef, Deferred, Strategy, Supervision, handle
-from fedactors.storage.base import Storage
 from fedactors.task import TaskKind
 from fedactors.transport import Address
 
 log = get_logger("fedactors.controller")
 
-EVENTS_PER_ANSWER_MAX = 1_000
 SETBACKS_MAX = 3
 """Restarts of the scheduler without a commit between them, after which the federation gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """Everything a federation is built from.
-
-    Attributes:
-        name: the federation's.
-        storage: where models live.
-        aggregation: how updates are combined.
-        training: what is scheduled.
-        gateway: makes the actor through which learners come, from those whom their proxies talk to.
-        compute: where heavy arithmetic runs.
-        chunk_bytes: of weights in one frame.
-        return_s: how long a round waits for learners that were here before a restart, seconds.
-        join_timeout_s: how long a federation with too few learners waits for more, and a resumed one for those it had, seconds.
-        linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
-    """
-
-    name: str
-    storage: Storage
-    aggregation: AggregationPlan
-    training: TrainingPlan
-    gateway: Callable[[Neighbours], Actor[ToGateway]]
-    compute: Compute
-    chunk_bytes: int = CHUNK_BYTES
-    return_s: float = 5.0
-    join_timeout_s: float = 60.0
-    linger_s: float = 600.0
 
 
 class Controller(Actor[ToController]):
@@ -117,7 +86,7 @@ class Controller(Actor[ToController]):
         self._addresses: tuple[Address, ...] = ()
         self._not_listening: Exception | None = None
         self._address_askers: list[Deferred[tuple[Address, ...]]] = []
-        self._watchers: list[tuple[EventsFrom, Deferred[tuple[Event, ...]]]] = []
+        self._watchers = Watchers(life)
         self._scheduler: ActorRef[ToScheduler]
         self._gateway: ActorRef[ToGateway]
 
@@ -217,7 +186,7 @@ class Controller(Actor[ToController]):
             return
         life.phase, life.stop_reason, life.failed = Phase.DONE, why, failed
         self._publish(EventKind.FINISHED, stop_reason=why, version=life.version, failed=failed)
-        self._answer_watchers()
+        self._watchers.look()
         self._gateway.tell(DismissAll())
         for key in ("duration", "too few"):
             self.cancel(key)
@@ -413,30 +382,15 @@ class Controller(Actor[ToController]):
         if life.phase is Phase.DONE and kind is not EventKind.FINISHED:
             return  # `finished` is the last event of every federation
         life.publish(self.clock.time(), kind, body)
-        self._answer_watchers()
-
-    def _answer_watchers(self) -> None:
-        """Those for whom there is enough; where the federation is done, all."""
-        life, waiting = self._life, []
-        for request, watcher in self._watchers:
-            if life.phase is Phase.DONE or life.next_number >= request.number + request.at_least:
-                watcher.resolve(tuple(life.events_from(request.number, EVENTS_PER_ANSWER_MAX)))
-            elif not watcher.done():
-                waiting.append((request, watcher))
-        self._watchers = waiting
+        self._watchers.look()
 
     @handle
     def events_from(self, message: EventsFrom) -> tuple[Event, ...] | Deferred[tuple[Event, ...]]:
-        """The events from a number on, now or when there is one."""
-        life = self._life
-        if not life.forgotten <= message.number <= life.next_number:
-            kept = f"{life.forgotten} to {life.next_number}"
-            raise Rejected(f"events are kept from number {kept}; {message.number} was asked for")
-        if life.phase is Phase.DONE or life.next_number >= message.number + message.at_least:
-            return tuple(life.events_from(message.number, EVENTS_PER_ANSWER_MAX))
+        """The events from a number on, now or when there are enough."""
+        if (news := self._watchers.answer(message)) is not None:
+            return news
         deferred: Deferred[tuple[Event, ...]] = self.reply_later()
-        self._watchers = [(request, watcher) for request, watcher in self._watchers if not watcher.done()]
-        self._watchers.append((message, deferred))
+        self._watchers.wait(message, deferred)
         return deferred
 
     @handle

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from typing_extensions import override
 
-from fedactors.actors.ledger import DETAIL_LEARNERS_MAX, Ledger
+from fedactors.actors.ledger import Ledger
 from fedactors.actors.messages import (
     AssignTask,
     BeginTraining,
@@ -45,41 +44,15 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
+from fedactors.actors.training_plan import TrainingPlan
 from fedactors.journal import Counted, Given, Journal
 from fedactors.model import Layout, LearnerId, Version
 from fedactors.protocol import Task
 from fedactors.record import EventKind
 from fedactors.runtime import Actor, ActorRef, handle
 from fedactors.scheduling import base as on
-from fedactors.scheduling.base import Protocol, Schedule, Terms
-from fedactors.selection.base import Selection
+from fedactors.scheduling.base import Schedule
 from fedactors.task import EvaluateParams, Refusal, Round, TaskId, TaskKind, TrainParams
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """What is scheduled.
-
-    Attributes:
-        protocol: when learners train.
-        selection: who trains.
-        train: the hyper-parameters; round, version and seed are filled in for each task.
-        evaluate: likewise.
-        seed: the run's.
-        min_learners, evaluate_every, evaluate_timeout_s: see `Terms`.
-        detail_learners_max: a round of more learners is told of as a whole.
-    """
-
-    protocol: Protocol
-    selection: Selection
-    train: TrainParams
-    evaluate: EvaluateParams
-    seed: int
-    min_learners: int = 1
-    evaluate_every: int = 1
-    evaluate_timeout_s: float | None = None
-    detail_learners_max: int = DETAIL_LEARNERS_MAX
-
 
 TROUBLES_MAX = 10
 """Learners whose trouble a reason tells; the rest is counted."""
@@ -147,19 +120,8 @@ class Scheduler(Actor[ToScheduler]):
         self._aggregator.tell(ForgetBases())
         story = self._journal.story
         self._counted = {(counted.learner, counted.round): counted for counted in story.counted.values()}
-        self._schedule = plan.protocol.schedule(
-            Terms(
-                selection=plan.selection,
-                seed=plan.seed,
-                tasks=self._task_ids,
-                min_learners=plan.min_learners,
-                evaluate_every=plan.evaluate_every,
-                evaluate_timeout_s=plan.evaluate_timeout_s,
-                version=message.version,
-                first_round=message.first_round,
-                given=story.given,
-            )
-        )
+        terms = plan.terms(self._task_ids, story.given, message.version, message.first_round)
+        self._schedule = plan.protocol.schedule(terms)
         for _, member in sorted(self._members.items()):
             self._happened(on.Joined(member.candidate))
 
@@ -312,11 +274,15 @@ class Scheduler(Actor[ToScheduler]):
     def _train(self, command: on.Train) -> None:
         self._ledger.dispatched(command.round, self.clock.stopwatch())  # at the earliest; its proxy says when indeed
         self._bases[command.version] += 1
-        self._assign(command, TaskKind.TRAIN, self._train_params(command))
+        again = self._times_asked.get(command.learner, 0)
+        self._times_asked[command.learner] = again + 1
+        self._assign(command, TaskKind.TRAIN, self._plan.train_params(command, again))
 
     def _evaluate(self, command: on.Evaluate) -> None:
         self._ledger.evaluating(command.round)
-        self._assign(command, TaskKind.EVALUATE, self._evaluate_params(command))
+        if (self._evaluation.round, self._evaluation.version) != (command.round, command.version):
+            self._evaluation = self._plan.evaluate_params(command)
+        self._assign(command, TaskKind.EVALUATE, self._evaluation)
 
     def _assign(self, command: on.Train | on.Evaluate, kind: TaskKind, params: TrainParams | EvaluateParams) -> None:
         learner, round_ = command.learner, command.round
@@ -331,19 +297,6 @@ class Scheduler(Actor[ToScheduler]):
         else:
             self._recalled[command.task] = assigned, counted
             self._aggregator.tell(Recall(command.task, counted, self.ref))
-
-    def _train_params(self, command: on.Train) -> TrainParams:
-        plan, learner, round_ = self._plan, command.learner, command.round
-        again = self._times_asked.get(learner, 0)
-        self._times_asked[learner] = again + 1
-        seed, steps = task_seed(plan.seed, round_, learner, again), command.steps or plan.train.steps
-        return replace(plan.train, round=round_, version=command.version, seed=seed, steps=steps)
-
-    def _evaluate_params(self, command: on.Evaluate) -> EvaluateParams:
-        """The same for everybody who evaluates a round's result."""
-        if (self._evaluation.round, self._evaluation.version) != (command.round, command.version):
-            self._evaluation = replace(self._plan.evaluate, round=command.round, version=command.version)
-        return self._evaluation
 
     def _accept(self, command: on.Accept) -> None:
         """The update counts in the open round, whichever its task was given in."""
@@ -413,17 +366,3 @@ class Scheduler(Actor[ToScheduler]):
         first = sorted(self._troubles.items())[:TROUBLES_MAX]
         more = [f"and {len(self._troubles) - len(first):,} more"] if len(self._troubles) > len(first) else []
         return "; ".join([why, *(f"{source}: {trouble}" for source, trouble in first), *more])
-
-
-def task_seed(seed: int, round_: Round, learner: LearnerId, again: int = 0) -> int:
-    """The seed of a learner's training task, in [0, 2^31): a digest, so that no two tasks have seeds in common or in a row.
-
-    Args:
-        seed: the run's.
-        round_: in which the task is given.
-        learner: to whom.
-        again: tasks that the learner was given before in the same round.
-    """
-    name = f"{seed}:{round_}:{learner}" + (f":{again}" if again else "")
-    digest = hashlib.blake2b(name.encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little") >> 1

@@ -13,9 +13,10 @@ import numpy as np
 
 from fedactors import config as configuration
 from fedactors.actors.compute import Compute
-from fedactors.actors.controller import EVENTS_PER_ANSWER_MAX, Controller
+from fedactors.actors.controller import Controller
 from fedactors.actors.life import Life, Phase
 from fedactors.actors.messages import EventsFrom, Order, ToController
+from fedactors.actors.watchers import EVENTS_PER_ANSWER_MAX
 from fedactors.config import Config
 from fedactors.config.tables import ModelTable
 from fedactors.learner import LearnerContext, build_learner
