@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -68,6 +69,8 @@ log = get_logger("fedactors.learner_proxy")
 
 GIVEN_AGAIN_S = 30.0
 """How long an answer to a task of a former life waits for the task to be given again."""
+DECIDED_MAX = 16
+"""Verdicts on one learner's updates that are remembered, the newest."""
 GOODBYE_S = 1.0
 """How long a goodbye may take before the stream is cut."""
 
@@ -123,6 +126,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         self._bytes_down = 0
         self._departed = False
         self._given_before = given_before
+        self._decided: OrderedDict[TaskId, Verdict] = OrderedDict()
         self._again: dict[TaskId, asyncio.Future[None]] = {}
 
     # ----------------------------------------------------------------------------------------------------------------- session
@@ -225,8 +229,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     async def assign(self, message: AssignTask) -> None:
         """Give the learner a task."""
         self._open[message.task.id] = OpenTask(message.task, message.layout)
-        if (again := self._again.pop(message.task.id, None)) is not None:
-            again.set_result(None)
+        self._is_given_again(message.task.id)
         await self._send(message.task)
         self._to.scheduler.tell(Dispatched(message.task.id, self._learner))
 
@@ -234,15 +237,23 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     async def cancel_task(self, message: CancelTask) -> None:
         """The answer is not wanted any more."""
         if (open_task := self._open.pop(message.task, None)) is not None:
-            if not open_task.verdict.done():
-                open_task.verdict.set_result(Verdict(message.task, Refusal.LATE, "the round went on without this update"))
+            self._decide(open_task, Verdict(message.task, Refusal.LATE, "the round went on without this update"))
             await self._send(Cancel(message.task))
 
     @handle
     def verdict(self, message: Verdict) -> None:
         """The scheduler has decided; the upload that waits for it is answered."""
-        if (open_task := self._open.pop(message.task, None)) is not None and not open_task.verdict.done():
-            open_task.verdict.set_result(message)
+        self._decide(self._open.pop(message.task, None), message)
+
+    def _decide(self, open_task: OpenTask | None, verdict: Verdict) -> None:
+        """Answer the upload that waits, and remember the answer for one that is tried again because the answer was lost."""
+        if open_task is None or open_task.task.kind is TaskKind.TRAIN:
+            self._decided[verdict.task] = verdict
+            if len(self._decided) > DECIDED_MAX:
+                self._decided.popitem(last=False)
+        self._is_given_again(verdict.task)
+        if open_task is not None and not open_task.verdict.done():
+            open_task.verdict.set_result(verdict)
 
     @handle
     def heard(self, message: Heard) -> None:
@@ -307,9 +318,12 @@ class LearnerProxy(Actor[ToLearnerProxy]):
 
     async def _push(self, stream: Stream, opening: PushOpening) -> None:
         """Receive weights, hand them on, and answer when it is decided what becomes of them."""
+        await self._given_again(opening.task)
+        if (decided := self._decided.get(opening.task)) is not None:
+            await answer_push(stream, _said(decided))
+            return
         unwanted: BlobReceiver | None = None
         try:
-            await self._given_again(opening.task)
             open_task, layout = self._expected(opening)
             if not open_task.delivered:
                 buffer = await self._intake.take(open_task, stream, opening, layout)
@@ -321,17 +335,20 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         except UpdateRefused as refusal:
             self._refuse_push(opening, refusal)
             verdict = Verdict(opening.task, Refusal(refusal.reason), str(refusal))
-        answer = PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why)
         if unwanted is None:
-            await answer_push(stream, answer)
+            await answer_push(stream, _said(verdict))
         else:
-            await answer_amid_chunks(stream, answer, unwanted)
+            await answer_amid_chunks(stream, _said(verdict), unwanted)
 
     async def _given_again(self, task: TaskId) -> None:
         """A learner that outlived a restart may answer a task before it is given again: wait for that, for a while."""
-        if task in self._given_before and task not in self._open:
+        if task in self._given_before and task not in self._open and task not in self._decided:
             again = self._again.setdefault(task, asyncio.get_running_loop().create_future())
             await asyncio.wait([again], timeout=GIVEN_AGAIN_S)
+
+    def _is_given_again(self, task: TaskId) -> None:
+        if (again := self._again.pop(task, None)) is not None:
+            again.set_result(None)
 
     def _expected(self, opening: PushOpening) -> tuple[OpenTask, Layout]:
         """The task that a push answers, and the layout that it must have; everything is checked before any memory is taken."""
@@ -389,3 +406,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         """A refused answer to an open task closes it; a stranger's changes nothing."""
         if refusal.reason != Refusal.UNKNOWN_TASK and (open_task := self._open.pop(opening.task, None)) is not None:
             self._unanswered(open_task.task, Refusal(refusal.reason), str(refusal))
+
+
+def _said(verdict: Verdict) -> PushAnswer:
+    return PushAnswer(verdict.refusal is None, verdict.refusal or "", verdict.why)

@@ -307,7 +307,7 @@ class Scheduler(Actor[ToScheduler]):
         report, staleness = task.update.report, command.staleness
         member = self._members.get(learner)
         if (recalled := self._recalled.pop(command.task, None)) is not None:
-            staleness, member = recalled[1].staleness, None
+            staleness = recalled[1].staleness
         self._aggregator.tell(FoldUpdate(command.task, staleness, round_, None if member is None else member.proxy))
         self._ledger.reported(round_, learner, report, task.update.bytes_up, task.update.bytes_down)
         self._ledger.accepted(round_, learner, report, staleness, self.clock.stopwatch())
