@@ -3,6 +3,7 @@
     base        the interface: Contribution, Fold, Rule
     weighting   an update's factor, from what its learner reports; discount: from its staleness
     roll        who is in the open round, and why it cannot be combined
+    wrapping    a rule around a rule: ordered, clipped, frozen, server
     ordered     any rule, with the same bits whatever the order of arrival
     clipped     any rule, over updates of bounded norm
     frozen      any rule, over the part of the model that is not frozen

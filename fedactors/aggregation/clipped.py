@@ -11,13 +11,13 @@ from typing_extensions import override
 
 from fedactors.aggregation._distance import norm, shortened
 from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.aggregation.wrapping import Wrapping, WrappingFold
 from fedactors.errors import ConfigError
-from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
-from fedactors.task import TrainReport
+from fedactors.model import Buffer, Layout
 
 
 @dataclass(frozen=True, slots=True)
-class Clipped(Rule):
+class Clipped(Wrapping):
     """Any rule, over updates whose difference from their base is clipped.
 
     w_i <- b_i + (w_i - b_i) min(1, C / |w_i - b_i|), with w_i the `buffer` and b_i the `base` of contribution i; norm and
@@ -39,32 +39,18 @@ class Clipped(Rule):
         if not self.bound > 0:
             raise ConfigError(f"updates are clipped to norm {self.bound}; give a number above 0")
 
-    @property
-    def keeps_updates(self) -> bool:  # type: ignore[override]  # as the rule that combines
-        """As the rule that combines."""
-        return self.rule.keeps_updates
-
-    @property
-    @override
-    def updates_min(self) -> int:
-        return self.rule.updates_min
-
-    @override
-    def check(self, report: TrainReport) -> None:
-        self.rule.check(report)
-
     @override
     def fold(self, layout: Layout) -> Fold:
         return ClippedFold(self, layout)
 
 
-class ClippedFold(Fold):
+class ClippedFold(WrappingFold):
     """The rule's fold, and the memory in which an update is clipped."""
 
     def __init__(self, rule: Clipped, layout: Layout) -> None:
+        super().__init__(rule.rule.fold(layout))
         self._rule = rule
         self._layout = layout
-        self._fold = rule.rule.fold(layout)
         self._scratch: Buffer | None = None
 
     @override
@@ -83,15 +69,3 @@ class ClippedFold(Fold):
         else:
             self._scratch[:] = base
         return self._scratch
-
-    @override
-    def commit(self, current: GlobalModel) -> Buffer:
-        return self._fold.commit(current)
-
-    @override
-    def abandon(self) -> None:
-        self._fold.abandon()
-
-    @override
-    def forget(self, learner: LearnerId) -> None:
-        self._fold.forget(learner)

@@ -11,14 +11,14 @@ from typing_extensions import override
 
 from fedactors.aggregation._kernels import zero_padding
 from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.aggregation.wrapping import Wrapping, WrappingFold
 from fedactors.errors import ConfigError, ModelError
-from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+from fedactors.model import Buffer, GlobalModel, Layout
 from fedactors.scope import matches
-from fedactors.task import TrainReport
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen(Rule):
+class Frozen(Wrapping):
     """Any rule, over a part of the model; the rest of every version is what version 0 holds, bit for bit.
 
     The rule sees a model without the frozen tensors: what learners send in their place counts for no distance and no norm, and
@@ -35,25 +35,6 @@ class Frozen(Rule):
     def __post_init__(self) -> None:
         if not self.patterns:
             raise ConfigError("no pattern says which tensors are frozen; use the rule as it is")
-
-    @property
-    def keeps_updates(self) -> bool:  # type: ignore[override]  # as the rule that combines
-        """As the rule that combines."""
-        return self.rule.keeps_updates
-
-    @property
-    def needs_base(self) -> bool:  # type: ignore[override]  # as the rule that combines
-        """As the rule that combines."""
-        return self.rule.needs_base
-
-    @property
-    @override
-    def updates_min(self) -> int:
-        return self.rule.updates_min
-
-    @override
-    def check(self, report: TrainReport) -> None:
-        self.rule.check(report)
 
     @override
     def fold(self, layout: Layout) -> Fold:
@@ -103,13 +84,13 @@ def _spans(offsets: list[int], part: Layout) -> Iterator[tuple[int, int, int]]:
         yield distance + first, first, last.offset + last.nbytes - first
 
 
-class FrozenFold(Fold):
+class FrozenFold(WrappingFold):
     """The rule's fold on the part that is not frozen, and the memory in which an update's part lies."""
 
     def __init__(self, rule: Frozen, part: Part) -> None:
+        super().__init__(rule.rule.fold(part.layout))
         self._part = part
         self._keeps = rule.keeps_updates
-        self._fold = rule.rule.fold(part.layout)
         self._scratch: Buffer | None = None
 
     @override
@@ -123,11 +104,3 @@ class FrozenFold(Fold):
         part = self._part
         combined = self._fold.commit(GlobalModel(current.version, part.layout, part.taken(current.buffer)))
         return part.put(combined, current.buffer)
-
-    @override
-    def abandon(self) -> None:
-        self._fold.abandon()
-
-    @override
-    def forget(self, learner: LearnerId) -> None:
-        self._fold.forget(learner)

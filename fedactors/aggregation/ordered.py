@@ -8,12 +8,12 @@ from typing import ClassVar
 from typing_extensions import override
 
 from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.aggregation.wrapping import Wrapping, WrappingFold
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
-from fedactors.task import TrainReport
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered(Rule):
+class Ordered(Wrapping):
     """Holds a round's contributions and adds them at commit, ordered by learner id; two of one learner with the stalest first.
 
     Floating-point sums depend on their order; arrival depends on the network. Costs memory: every update of the round is kept
@@ -27,30 +27,16 @@ class Ordered(Rule):
 
     rule: Rule
 
-    @property
-    def needs_base(self) -> bool:  # type: ignore[override]  # as the rule that it orders
-        """As the rule that combines."""
-        return self.rule.needs_base
-
-    @property
-    @override
-    def updates_min(self) -> int:
-        return self.rule.updates_min
-
-    @override
-    def check(self, report: TrainReport) -> None:
-        self.rule.check(report)
-
     @override
     def fold(self, layout: Layout) -> Fold:
         return OrderedFold(self.rule.fold(layout))
 
 
-class OrderedFold(Fold):
+class OrderedFold(WrappingFold):
     """The open round's contributions, and the fold that they go to."""
 
     def __init__(self, fold: Fold) -> None:
-        self._fold = fold
+        super().__init__(fold)
         self._contributions: list[Contribution] = []
         self._gone: set[LearnerId] = set()
 

@@ -22,8 +22,8 @@ from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.lanes import share_out
 from fedactors.aggregation.widened import Widened
-from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, LearnerId, is_floating
-from fedactors.task import TrainReport
+from fedactors.aggregation.wrapping import Wrapping, WrappingFold
+from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, is_floating
 
 
 class Stepper(ABC):
@@ -55,47 +55,28 @@ class ServerOptimiser(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class ServerStep(Rule):
+class ServerStep(Wrapping):
     """A server optimiser over a combining rule.
 
     Attributes:
         optimiser: what steps.
-        combine: what makes one update of the round's.
+        rule: what makes one update of the round's.
     """
 
     optimiser: ServerOptimiser
-    combine: Rule
-
-    @property
-    def keeps_updates(self) -> bool:  # type: ignore[override]  # as the rule that combines
-        """As the rule that combines."""
-        return self.combine.keeps_updates
-
-    @property
-    def needs_base(self) -> bool:  # type: ignore[override]  # as the rule that combines
-        """As the rule that combines."""
-        return self.combine.needs_base
-
-    @property
-    @override
-    def updates_min(self) -> int:
-        return self.combine.updates_min
-
-    @override
-    def check(self, report: TrainReport) -> None:
-        self.combine.check(report)
+    rule: Rule
 
     @override
     def fold(self, layout: Layout) -> Fold:
         return ServerFold(self, layout)
 
 
-class ServerFold(Fold):
+class ServerFold(WrappingFold):
     """The combining rule's fold, and the optimiser's state for each floating-point run."""
 
     def __init__(self, rule: ServerStep, layout: Layout) -> None:
         self._widened = Widened(layout, keeps=rule.keeps_updates)
-        self._fold = rule.combine.fold(self._widened.layout)
+        super().__init__(rule.rule.fold(self._widened.layout))
         self._runs = [
             (dtype, start, end, self._stepper(rule.optimiser, dtype, end - start) if is_floating(dtype) else None)
             for dtype, start, end in self._widened.layout.runs()
@@ -131,14 +112,6 @@ class ServerFold(Fold):
                 _step(stepper, values(current.buffer, dtype, start, end), values(combined, dtype, start, end))
         zero_padding(combined, self._widened.layout)
         return self._widened.narrowed(combined)
-
-    @override
-    def abandon(self) -> None:
-        self._fold.abandon()
-
-    @override
-    def forget(self, learner: LearnerId) -> None:
-        self._fold.forget(learner)
 
 
 def _step(stepper: Stepper, x: Array, combined: Array) -> None:

@@ -182,7 +182,7 @@ def local_shares(momentum, steps):
 
 
 def server_step(oracle, rule, sent, x):
-    combined = oracle.combined(rule.combine, sent, x)
+    combined = oracle.combined(rule.rule, sent, x)
     step = STEPS[type(rule.optimiser)]
     return {
         name: x[name] + step(rule.optimiser, oracle.moments[name], value - x[name]) if name in sent.floats else value
