@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fedactors.task import Metrics
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # numpy would come with it, and the help of the command line waits for this module
+    from fedactors.task import Metrics
 
 METRICS_SHOWN_MAX = 6
 """In one line."""
