@@ -80,7 +80,8 @@ def scheduler(
 
 def _scheduler_line(figures: Throughput) -> str:
     rates = (figures.events / figures.seconds, figures.commands / figures.seconds, figures.rounds / figures.seconds)
-    values = (figures.protocol, f"{figures.learners:,}", *(f"{rate:,.0f}" for rate in rates), f"{figures.bytes_per_learner:,.0f}")
+    shown = (f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}" for rate in rates)
+    values = (figures.protocol, f"{figures.learners:,}", *shown, f"{figures.bytes_per_learner:,.0f}")
     return "".join(f"{value:>18}" for value in values)
 
 

@@ -88,7 +88,7 @@ def _show(curve: Curve, metric: str, target: float | None, *, first: bool) -> No
     if first:
         learners = figures["learners"]
         click.echo(f"{learners['learners']:,} virtual learners, {learners['stragglers']:,} of them stragglers")
-        _row("federation", "rounds", "virtual s", metric, "target after s", "wall s")
+        _row("federation", "rounds", "virtual s", metric, "target after s", "wall s", "cpu s")
     reached = figures["target_after_s"]
     _row(
         curve.name,
@@ -97,6 +97,7 @@ def _show(curve: Curve, metric: str, target: float | None, *, first: bool) -> No
         "-" if figures["metric"] is None else f"{figures['metric']:.4g}",
         "-" if reached is None else f"{reached:,.0f}",
         f"{figures['wall_s']:.2f}",
+        f"{figures['cpu_s']:.2f}",
     )
 
 
@@ -123,6 +124,7 @@ def _figures(curve: Curve, target: float | None) -> dict[str, Any]:
         "virtual_s": simulated.virtual_s,
         "updates": simulated.updates,
         "wall_s": costs.wall_s,
+        "cpu_s": costs.cpu_s,
         "events": costs.events,
         "events_per_s": costs.events_per_s,
         "messages": costs.messages,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -17,6 +18,9 @@ from fedactors.record import Event, EventKind, FinalModel, History, Results
 
 log = get_logger("fedactors.driver")
 
+SAVING_TAKES_ONE_IN = 20
+"""The share of the driver's time, while rounds go by, that goes into writing the results anew."""
+
 Observer: TypeAlias = Callable[[Event], None]
 """Is told every event, in order; a display, say. One that raises is told no more; the run goes on."""
 
@@ -27,12 +31,22 @@ class Driver:
     It may be ended at any time: the controller goes on without it, and another driver may take its place and finds every event.
     """
 
-    def __init__(self, config: Config, admin: AdminClient, directory: RunDirectory, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        admin: AdminClient,
+        directory: RunDirectory,
+        observers: Sequence[Observer] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._config = config
         self._admin = admin
         self._directory = directory
         self._observers = list(observers)
         self._history = History()
+        self._next_save_s = 0.0
 
     async def run(self) -> Results:
         """Start the federation unless it runs already, follow it to its end, save, and close the controller.
@@ -79,14 +93,20 @@ class Driver:
         self._history.take(event)
         if not self._directory.write_event(event):
             return  # of a former life of the run
-        if event.kind is EventKind.ROUND_ENDED:
-            self._directory.write_results(self._results(None))
+        if event.kind is EventKind.ROUND_ENDED and self._clock() >= self._next_save_s:
+            self._save_so_far()
         for observer in list(self._observers):
             try:
                 observer(event)
             except Exception:
                 log.exception("observer_failed", observer=repr(observer))
                 self._observers.remove(observer)
+
+    def _save_so_far(self) -> None:
+        """All rounds are written each time: the more there are, the less often."""
+        began_s = self._clock()
+        self._directory.write_results(self._results(None))
+        self._next_save_s = began_s + SAVING_TAKES_ONE_IN * (self._clock() - began_s)
 
     async def _save(self) -> Results:
         final = None

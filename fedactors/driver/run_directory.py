@@ -9,7 +9,8 @@
     ├── model.safetensors      the last version of the global model
     └── logs/                  controller.jsonl, and what each learner process printed
 
-The results are written anew after each round, so that a run that is cut short leaves what it had.
+The results are written anew after a round, the less often the longer that takes, so that a run that is cut short leaves about
+what it had; its events are whole. Of rounds of more learners than limits.detail_learners_max they tell what these come to.
 """
 
 from __future__ import annotations

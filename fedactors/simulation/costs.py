@@ -30,6 +30,7 @@ class Costs:
 
     Attributes:
         wall_s: time.
+        cpu_s: processor time, which other programs on the machine change less.
         messages: that all actors handled.
         events: those of them that the scheduler handled: what its protocol had to decide on.
         peak_bytes: the most memory that this process ever had resident; 0 where the system does not tell.
@@ -37,6 +38,7 @@ class Costs:
     """
 
     wall_s: float
+    cpu_s: float
     messages: int
     events: int
     peak_bytes: int

@@ -95,11 +95,12 @@ def simulate(
         config = config.model_copy(update={"model": ModelTable()})
     count = config.learners.count if learners is None else learners
     profiles = population.draw(count, config.seed)
-    began_s, began_bytes = time.perf_counter(), resident_bytes()
+    began_s, began_cpu_s, began_bytes = time.perf_counter(), time.process_time(), resident_bytes()
     beings = partial(_beings, config, profiles, entry, parameters)
     results, virtual_s, messages, events = run_virtual(_run(config, beings, observers, watch))
-    peak, wall_s = peak_bytes(), time.perf_counter() - began_s
-    return Simulated(results, virtual_s, Costs(wall_s, messages, events, peak, max(peak - began_bytes, 0) / count), profiles)
+    wall_s, cpu_s, peak = time.perf_counter() - began_s, time.process_time() - began_cpu_s, peak_bytes()
+    costs = Costs(wall_s, cpu_s, messages, events, peak, max(peak - began_bytes, 0) / count)
+    return Simulated(results, virtual_s, costs, profiles)
 
 
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
