@@ -73,6 +73,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill the controller at a hundred random instants, and everybody by turns: `nox -s chaos -- --trials 10`."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("python", "-m", "tests.e2e.chaos", *session.posargs)
+    if not session.posargs:
+        session.run("python", "-m", "tests.e2e.chaos", "--trials", "50", "--victims", "controller", "learner", "redis")
+
+
+@nox.session
 def schemas(session: nox.Session) -> None:
     """Generate the protobuf code and the configuration's JSON schema anew."""
     session.install("-e", ".[dev,redis]", *CONSTRAINTS)
