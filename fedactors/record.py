@@ -107,6 +107,11 @@ class LearnerRecord:
     eval_metrics: Metrics = field(default_factory=dict)
     refused: str | None = None
 
+    @property
+    def contributed(self) -> bool:
+        """Whether an update of it came, and counts."""
+        return self.refused is None and (self.bytes_up > 0 or self.epochs > 0 or self.examples > 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Phases:

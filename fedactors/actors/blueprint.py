@@ -29,6 +29,7 @@ class Blueprint:
         chunk_bytes: of weights in one frame.
         return_s: how long a round waits for learners that were here before a restart, seconds.
         join_timeout_s: how long a federation with too few learners waits for more, and a resumed one for those it had, seconds.
+        describes: the model store is told where each version came from, and how good it is.
         linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
     """
 
@@ -41,4 +42,5 @@ class Blueprint:
     chunk_bytes: int = CHUNK_BYTES
     return_s: float = 5.0
     join_timeout_s: float = 60.0
+    describes: bool = True
     linger_s: float = 600.0

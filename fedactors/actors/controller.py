@@ -16,6 +16,7 @@ from fedactors.actors.life import Life, Phase
 from fedactors.actors.messages import (
     AssignTask,
     BeginTraining,
+    DescribeVersion,
     DismissAll,
     DurationOver,
     EvaluateAgain,
@@ -41,6 +42,7 @@ from fedactors.actors.messages import (
     SchedulerReady,
     ToController,
     ToGateway,
+    ToModelStore,
     TooFewLearners,
     ToScheduler,
     TrainingOver,
@@ -87,13 +89,14 @@ class Controller(Actor[ToController]):
         self._not_listening: Exception | None = None
         self._address_askers: list[Deferred[tuple[Address, ...]]] = []
         self._watchers = Watchers(life)
+        self._store: ActorRef[ToModelStore]
         self._scheduler: ActorRef[ToScheduler]
         self._gateway: ActorRef[ToGateway]
 
     @override
     def started(self) -> None:
         plan, life = self._plan, self._life
-        store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
+        self._store = store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
         aggregator = self.spawn(
             partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal), name="aggregator"
         )
@@ -247,6 +250,8 @@ class Controller(Actor[ToController]):
         """A round's record is complete."""
         life = self._life
         self._publish(EventKind.ROUND_ENDED, record=message.record.to_map())
+        if self._plan.describes:
+            self._store.tell(DescribeVersion(message.record))
         if life.phase is Phase.TRAINING:
             if (why := life.stop.after_evaluation(message.record)) is not None:
                 self._end(why)

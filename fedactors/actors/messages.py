@@ -23,7 +23,7 @@ from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, Push
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.runtime import ActorRef, Request
 from fedactors.selection.base import Candidate
-from fedactors.storage.entries import LearnerModel, Model
+from fedactors.storage.entries import Entry, LearnerModel, Model
 from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 from fedactors.transport import Address, Stream
 
@@ -499,6 +499,18 @@ class ForgetUpdates:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribeVersion:
+    """Write down where a version came from, and how good it is."""
+
+    record: RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class GetVersions(Request[list[Entry]]):
+    """What is kept of the versions, oldest first. Rejected where it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class GetModel(Request[GlobalModel]):
     """A version, or the newest. Rejected where the store has none such."""
 
@@ -512,7 +524,7 @@ class GetBlob(Request[EncodedBlob]):
     version: Version | None = None
 
 
-ToModelStore = PutModel | GetUpdate | ForgetUpdates | GetModel | GetBlob
+ToModelStore = PutModel | GetUpdate | ForgetUpdates | DescribeVersion | GetVersions | GetModel | GetBlob
 
 # --------------------------------------------------------------------------------------------------------- to a LearnerProxy
 

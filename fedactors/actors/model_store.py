@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from fedactors.actors.messages import ForgetUpdates, GetBlob, GetModel, GetUpdate, PutModel, ToModelStore
+from fedactors.actors.messages import (
+    DescribeVersion,
+    ForgetUpdates,
+    GetBlob,
+    GetModel,
+    GetUpdate,
+    GetVersions,
+    PutModel,
+    ToModelStore,
+)
 from fedactors.errors import NoSuchModel, Rejected, StoreError
+from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Version
 from fedactors.protocol import EncodedBlob, encode_blob
 from fedactors.runtime import Actor, handle
 from fedactors.storage.base import Storage
-from fedactors.storage.entries import LearnerModel
+from fedactors.storage.entries import Entry, LearnerModel
+from fedactors.storage.facts import of_round
+
+log = get_logger("fedactors.model_store")
 
 UPDATES_SEARCHED = 1_000
 """Of one learner: more never count in one round."""
@@ -47,6 +60,25 @@ class ModelStore(Actor[ToModelStore]):
     async def forget_updates(self, message: ForgetUpdates) -> None:
         """What these learners sent back is in a version now."""
         await self._storage.erase(message.learners)
+
+    @handle
+    async def describe(self, message: DescribeVersion) -> None:
+        """Write down what is known of a version. No run fails because nobody will know."""
+        version = message.record.version
+        try:
+            await self._storage.describe(version, of_round(message.record))
+        except NoSuchModel:
+            return  # it made room before its evaluation was over
+        except StoreError as error:
+            log.warning("version_not_described", version=version, error=str(error))
+
+    @handle
+    async def versions(self, _: GetVersions) -> list[Entry]:
+        """What is kept."""
+        try:
+            return await self._storage.lineage(None)
+        except StoreError as error:
+            raise Rejected(str(error)) from error
 
     @handle
     async def get(self, message: GetModel) -> GlobalModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -125,6 +125,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "simulations run in virtual time"
     plan = blueprint(config, partial(VirtualGateway, agenda=loop.agenda, beings=beings), Compute())
+    plan = replace(plan, describes=config.store.url is not None)  # nobody will look into what is forgotten at the end
     await open_storage(plan.storage, config, threaded=False)
     async with ActorSystem(name=config.name, seed=config.seed) as system:
         life = Life(configuration.stop_conditions(config))

@@ -22,7 +22,7 @@ Owner: TypeAlias = LearnerId | None
 """A learner; None: the federation, whose models are the versions of the global model."""
 
 Facts: TypeAlias = Mapping[str, Any]
-"""What is known of a version, as JSON has it: by convention `round`, `contributors` ({learner: factor}) and `metrics`."""
+"""What is known of a version, as JSON has it; what a federation writes down is in `fedactors.storage.facts`."""
 
 
 class Key(NamedTuple):
