@@ -261,6 +261,8 @@ class Session:
     def _tick(self) -> None:
         """Send a heartbeat if one is due, cut the session if the peer is silent; set the timer for what comes first."""
         now = self._loop.time()
+        if now - self._timer.when() > self._heartbeat_s:  # this process was held up: it could not have heard anybody
+            self._listening_since_s = now
         lost_s = max(self.last_heard_s, self._listening_since_s) + self._lost_after_s
         if self._receiving and now >= lost_s - TIMER_TOLERANCE_S:
             self.cut(f"nothing was heard of {self.peer} for {self._lost_after_s:g} s")

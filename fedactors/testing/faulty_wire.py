@@ -32,6 +32,8 @@ PIECE_BYTES = 16 * 1024
 """Read at a time, at most."""
 QUEUED_BYTES_MAX = 64 * PIECE_BYTES
 """On their way in one direction of a connection, beside what the two sockets hold."""
+BACKLOG = 4096
+"""Connections that wait to be accepted: thousands of clients may come at once."""
 SOCKET_BYTES = 64 * 1024
 """A throttled connection's socket buffers: large ones would make a slow network look fast to a sender."""
 RESET = struct.pack("ii", 1, 0)
@@ -96,10 +98,10 @@ class FaultyWire:
         async with AsyncExitStack() as exits:
             if self.target.place.startswith("/"):
                 path = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="wire-"))) / "wire.sock"
-                server = await asyncio.start_unix_server(self._connected, path, limit=PIECE_BYTES)
+                server = await asyncio.start_unix_server(self._connected, path, limit=PIECE_BYTES, backlog=BACKLOG)
                 self.address = Address(self.target.scheme, str(path))
             else:
-                server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=PIECE_BYTES)
+                server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=PIECE_BYTES, backlog=BACKLOG)
                 self.address = Address(self.target.scheme, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
             exits.push_async_callback(self._end_links)
             exits.callback(server.close)

@@ -1,6 +1,7 @@
 """Sessions: opening, signs of life, order, and every way to end."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -272,6 +273,24 @@ async def test_silence_counts_only_while_somebody_listens(memory):
         await controller.send(TASK)
         await asyncio.sleep(2 * LIVELY.lost_after_s)
         assert await learner.receive() == TASK
+
+
+async def test_a_process_that_was_held_up_itself_takes_nobody_for_lost(memory):
+    async def accept(stream):
+        await read_hello(stream, timeout_s=2)
+        await stream.send(encode(LIVELY))
+        await asyncio.sleep(2 * LIVELY.heartbeat_s)
+        await stream.send(encode(TASK))
+        await ending(stream)
+
+    async with served(memory, accept) as channel:
+        session, _ = await join(channel, Hello("anna"), timeout_s=5)
+        hearing = asyncio.ensure_future(session.receive())
+        await asyncio.sleep(0)
+        time.sleep(2 * LIVELY.lost_after_s)  # noqa: ASYNC251  # as a process that was stopped, or a laptop that slept
+        assert await hearing == TASK
+        session.cut("seen")
+        await session.close()
 
 
 async def test_a_peer_that_ends_without_a_goodbye_is_lost(place):
