@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,13 +55,14 @@ def measure(plan: Plan, cell: Cell, name: str, python: Path, log: Path) -> tuple
     command = [python, HERE / f"{name}.py", "--learners", learners, "--parameters", cell.parameters, "--rounds", rounds]
     if plan.private_network:
         command = [python, HERE / "network.py", *command]
-    ended = run(command, plan.limit_s, log, environment())
-    return point_of(ended)
+    with tempfile.TemporaryDirectory(prefix="peers-") as folder:  # a run that is stopped leaves its files there
+        return point_of(run(command, plan.limit_s, log, environment(folder)))
 
 
-def environment() -> dict[str, str]:
-    """This process's environment, without proxies and with the peers' telemetry off."""
-    return {name: value for name, value in os.environ.items() if name.lower() not in PROXIES} | QUIET
+def environment(folder: str) -> dict[str, str]:
+    """This process's environment, without proxies, with the peers' telemetry off and a folder for temporary files."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in PROXIES}
+    return kept | QUIET | {"TMPDIR": folder}
 
 
 def point_of(ended: Ended) -> tuple[Point | None, str | None]:
@@ -112,6 +115,7 @@ def main() -> None:
     """Measure the grid that the arguments ask for."""
     arguments = parse()
     adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what runs just now is ended, as with Ctrl-C
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-")))
         folder = temporary if arguments.smoke else arguments.results
