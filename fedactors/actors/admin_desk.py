@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from fedactors.actors.learner_proxy import Neighbours
-from fedactors.actors.messages import BorrowBuffer, EventsFrom, GetBlob, GetStatus, Initialise, Order, ReturnBuffer
+from fedactors.actors.messages import BorrowBuffer, EventsFrom, GetBlob, GetStatus, GetVersions, Initialise, Order, ReturnBuffer
 from fedactors.errors import Rejected, RemoteProtocolError
 from fedactors.model import Layout
 from fedactors.protocol import (
     DOWNLOAD,
     GET_STATUS,
+    LIST_VERSIONS,
     ORDER,
     SHIP,
     WATCH,
@@ -24,8 +25,17 @@ from fedactors.protocol import (
     refuse_fetch,
     send_blob,
 )
-from fedactors.protocol.admin import answer_order, answer_status, read_download, read_order, read_watch, send_news
+from fedactors.protocol.admin import (
+    answer_order,
+    answer_status,
+    read_download,
+    read_list_versions,
+    read_order,
+    read_watch,
+    send_news,
+)
 from fedactors.protocol.blobs import announced_layout, read_opening
+from fedactors.protocol.versions import KeptVersion, send_versions
 from fedactors.transport import Stream
 
 NEWS_PAUSE_S = 0.01
@@ -48,6 +58,7 @@ class AdminDesk:
             ORDER: self._order,
             SHIP: self._ship,
             DOWNLOAD: self._download,
+            LIST_VERSIONS: self._list_versions,
         }
 
     async def _status(self, stream: Stream) -> None:
@@ -96,3 +107,8 @@ class AdminDesk:
             await refuse_fetch(stream, str(refusal))
         else:
             await send_blob(stream, blob, layout_known=False)
+
+    async def _list_versions(self, stream: Stream) -> None:
+        await read_list_versions(stream)
+        kept = await self._actors.store.ask(GetVersions())
+        await send_versions(stream, (KeptVersion(e.number, e.created_unix_s, e.nbytes, e.digest, e.facts) for e in kept))

@@ -7,7 +7,7 @@
     blobs      weights in chunks, and the controller's side of fetch and push
     transfers  the learner's side: Download, Upload; fetch and push in one attempt
     chunks     one chunk as a frame; gate: how many are written at a time; buffers: memory used again
-    admin      drivers and operators: AdminClient, and the controller's side
+    admin      drivers and operators: AdminClient, and the controller's side; versions: the list of what is kept
     _pb        code generated from schemas/
 
 Everything here speaks through a `fedactors.transport.Stream`, whatever carries it.
@@ -32,6 +32,7 @@ from fedactors.protocol.messages import (
     DOWNLOAD,
     FETCH,
     GET_STATUS,
+    LIST_VERSIONS,
     ORDER,
     PUSH,
     SESSION,
@@ -60,8 +61,8 @@ from fedactors.protocol.session import JoinRefused, Session, SessionLost, join, 
 from fedactors.protocol.transfers import Download, FetchRefused, Upload, fetch, push
 
 __all__ = [
-    "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "ORDER", "PUSH", "SESSION", "SHIP", "WATCH", "WIRE_VERSION",
-    "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "Download", "EncodedBlob", "Evaluated",
+    "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "LIST_VERSIONS", "ORDER", "PUSH", "SESSION", "SHIP", "WATCH",
+    "WIRE_VERSION", "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "Download", "EncodedBlob", "Evaluated",
     "FetchRefused", "FetchRequest", "FromController", "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello",
     "JoinRefused", "Message", "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task",
     "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push", "encode_blob", "fetch", "join",

@@ -1,11 +1,12 @@
 """What drivers and operators say to a controller: both sides of each conversation of the Admin service.
 
 client                          controller, by stream.method
-status()                        GET_STATUS   answer_status(stream, status)
-watch, follow(from_number)      WATCH        read_watch(stream), send_news(stream, events) again and again
-order(verb, why)                ORDER        read_order(stream), answer_order(stream, done, why)
-ship(layout, buffer)            SHIP         as a push: read_opening, receive_blob, answer_push
-download(version)               DOWNLOAD     read_download(stream), send_blob
+status()                        GET_STATUS     answer_status(stream, status)
+watch, follow(from_number)      WATCH          read_watch(stream), send_news(stream, events) again and again
+order(verb, why)                ORDER          read_order(stream), answer_order(stream, done, why)
+ship(layout, buffer)            SHIP           as a push: read_opening, receive_blob, answer_push
+download(version)               DOWNLOAD       read_download(stream), send_blob
+versions()                      LIST_VERSIONS  read_list_versions(stream), send_versions
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
 from fedactors.protocol.blobs import MODEL_BYTES_MAX
-from fedactors.protocol.lanes import OPEN_TIMEOUT_S
-from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, ORDER, SHIP, WATCH
+from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, LIST_VERSIONS, ORDER, SHIP, WATCH
 from fedactors.protocol.transfers import Download, FetchRefused, Upload
+from fedactors.protocol.versions import KeptVersion, read_versions
+from fedactors.protocol.weight_streams import OPEN_TIMEOUT_S
 from fedactors.record import Event, EventKind
 from fedactors.task import TrainReport
 from fedactors.transport import FRAME_BYTES_MAX, Channel, Stream
@@ -156,6 +158,17 @@ class AdminClient:
         finally:
             stream.cut("downloaded")
 
+    async def versions(self) -> list[KeptVersion]:
+        """What is kept of the global model, ascending."""
+        stream, found = await self._open(LIST_VERSIONS, pb.ListVersionsRequest()), list[KeptVersion]()
+        try:
+            while True:
+                found += read_versions(_parsed(pb.Versions, await stream.receive()))
+        except EndOfStream:
+            return found
+        finally:
+            stream.cut("listed")
+
     async def _ask(self, method: str, request: Proto, kind: type[P]) -> P:
         stream = await self._open(method, request)
         try:
@@ -220,6 +233,11 @@ async def read_download(stream: Stream) -> Version | None:
     """The version that is wanted; None for the newest."""
     version = _parsed(pb.DownloadRequest, await stream.receive()).version
     return None if version < 0 else version
+
+
+async def read_list_versions(stream: Stream) -> None:
+    """Read the request for the list of versions."""
+    _parsed(pb.ListVersionsRequest, await stream.receive())
 
 
 def _news(message: pb.News) -> list[Event]:

@@ -27,6 +27,7 @@ WATCH = "/fedactors.v1.Admin/Watch"
 ORDER = "/fedactors.v1.Admin/Order"
 SHIP = "/fedactors.v1.Admin/Ship"
 DOWNLOAD = "/fedactors.v1.Admin/Download"
+LIST_VERSIONS = "/fedactors.v1.Admin/ListVersions"
 
 Specs: TypeAlias = tuple[tuple[str, str, tuple[int, ...]], ...]
 """(name, dtype, shape) of each tensor of a layout, in order."""

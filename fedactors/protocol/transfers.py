@@ -3,7 +3,7 @@
 Each is an object that outlives the stream it is at work on: an attempt that is cut raises, and the next one goes on where it was.
 
     download = Download(version)                      upload = Upload(task, layout, buffer, report, layout_known=True)
-    layout, buffer = await download.attempt(lanes, token)     answer = await upload.attempt(lanes, token, chunk_bytes=...)
+    layout, buffer = await download.attempt(streams, token)     answer = await upload.attempt(streams, token, chunk_bytes=...)
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fedactors.protocol.blobs import MODEL_BYTES_MAX, BlobReceiver, announced_la
 from fedactors.protocol.buffers import BufferPool
 from fedactors.protocol.chunks import CHUNK_BYTES, encode_chunk, split_first
 from fedactors.protocol.gate import GATE
-from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRefusal, FetchRequest, PushAnswer, PushGrant, PushOpening
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.protocol.wire import decode_header, decode_reply, encode_fetch, encode_opening
 from fedactors.task import TaskId, TrainReport
 from fedactors.transport import Stream
@@ -66,7 +66,7 @@ class Download:
         """Of the buffer, by all attempts."""
         return 0 if self._receiver is None else self._receiver.received_bytes
 
-    async def attempt(self, lanes: Lanes, token: bytes) -> tuple[Layout, Buffer]:
+    async def attempt(self, streams: WeightStreams, token: bytes) -> tuple[Layout, Buffer]:
         """Download what is not here yet; the layout, and the buffer, which is the caller's from then on.
 
         Cancelled or failed, it keeps what has come for another attempt, until `give_up`. Another token is another session,
@@ -83,7 +83,7 @@ class Download:
             self._token = token
         known = self._known if self._receiver is None else self._receiver.layout
         request = FetchRequest(token, self._version, b"" if known is None else known.digest, self.received_bytes)
-        async with lanes.stream(FETCH) as stream:
+        async with streams.stream(FETCH) as stream:
             _, layout, buffer = await self.receive(stream, encode_fetch(request))
         return layout, buffer
 
@@ -119,7 +119,7 @@ class Download:
 
 
 async def fetch(
-    lanes: Lanes,
+    streams: WeightStreams,
     token: bytes,
     version: Version,
     *,
@@ -130,7 +130,7 @@ async def fetch(
     """Download a version in one attempt; cancelled or failed, the buffer goes back by itself. As `Download`."""
     download = Download(version, known=known, pool=pool, model_bytes_max=model_bytes_max)
     try:
-        return await download.attempt(lanes, token)
+        return await download.attempt(streams, token)
     finally:
         download.give_up()
 
@@ -160,11 +160,13 @@ class Upload:
         self._specs = None if layout_known else tuple(layout.specs)
         self._name = secrets.token_bytes(UPLOAD_NAME_BYTES)
 
-    async def attempt(self, lanes: Lanes, token: bytes, *, chunk_bytes: int = CHUNK_BYTES, eager_bytes: int = 0) -> PushAnswer:
+    async def attempt(
+        self, streams: WeightStreams, token: bytes, *, chunk_bytes: int = CHUNK_BYTES, eager_bytes: int = 0
+    ) -> PushAnswer:
         """Deliver what the controller does not have yet, and wait for the answer. Safe to repeat: a task is answered once.
 
         Args:
-            lanes: to the controller.
+            streams: to the controller.
             token: of the Welcome.
             chunk_bytes: of weights in one frame, as the Welcome says.
             eager_bytes: a buffer of at most so many bytes travels with the opening, as the Welcome says; at most chunk_bytes.
@@ -174,7 +176,7 @@ class Upload:
             StreamClosed: the controller is gone; the weights may have been taken or not.
             Unreachable: the stream could not be opened.
         """
-        async with lanes.stream(PUSH) as stream:
+        async with streams.stream(PUSH) as stream:
             return await self.send(stream, token, chunk_bytes, eager_bytes)
 
     async def send(self, stream: Stream, token: bytes = b"", chunk_bytes: int = CHUNK_BYTES, eager_bytes: int = 0) -> PushAnswer:
@@ -216,7 +218,7 @@ class Upload:
 
 
 async def push(
-    lanes: Lanes,
+    streams: WeightStreams,
     token: bytes,
     task: TaskId,
     layout: Layout,
@@ -229,4 +231,4 @@ async def push(
 ) -> PushAnswer:
     """Deliver weights in one attempt. As `Upload`."""
     upload = Upload(task, layout, buffer, report, layout_known=layout_known)
-    return await upload.attempt(lanes, token, chunk_bytes=chunk_bytes, eager_bytes=eager_bytes)
+    return await upload.attempt(streams, token, chunk_bytes=chunk_bytes, eager_bytes=eager_bytes)

@@ -10,6 +10,7 @@ from fedactors.model import Layout
 from fedactors.protocol import (
     DOWNLOAD,
     GET_STATUS,
+    LIST_VERSIONS,
     ORDER,
     SHIP,
     WATCH,
@@ -25,6 +26,7 @@ from fedactors.protocol import (
     send_blob,
 )
 from fedactors.protocol._pb import admin_pb2 as pb
+from fedactors.protocol.versions import KeptVersion, send_versions
 from fedactors.record import Event, EventKind
 from fedactors.testing.conformance_transport import connected
 from fedactors.transport import FRAME_BYTES_MAX, Address
@@ -34,6 +36,10 @@ from fedactors.transport.memory import MemoryTransport
 LAYOUT = Layout.from_specs([("a", "float32", (1000, 700))])
 BUFFER = np.random.default_rng(0).integers(0, 256, LAYOUT.nbytes, np.uint8)
 EVENTS = [Event(number, 1.5 + number, kind, {"why": "x", "cohort": ["a", "b"]}) for number, kind in enumerate(EventKind)]
+VERSIONS = [
+    KeptVersion(0, 1.25, 512, ""),
+    KeptVersion(1, 2.5, 512, "ab" * 16, {"round": 1, "metrics": {"loss": 0.5}, "contributors": {"a": {"num_examples": 7}}}),
+]
 
 
 class Desk:
@@ -47,6 +53,7 @@ class Desk:
             ORDER: self.order,
             SHIP: self.ship,
             DOWNLOAD: self.download,
+            LIST_VERSIONS: self.versions,
         }
 
     async def accept(self, stream):
@@ -78,6 +85,10 @@ class Desk:
     async def download(self, stream):
         version = await admin.read_download(stream)
         await send_blob(stream, encode_blob(7 if version is None else version, LAYOUT, BUFFER), layout_known=False)
+
+    async def versions(self, stream):
+        await admin.read_list_versions(stream)
+        await send_versions(stream, VERSIONS)
 
 
 @pytest.fixture(params=["memory", "grpc"])
@@ -154,6 +165,31 @@ async def test_a_version_is_downloaded_with_its_number(served, asked, given):
     assert np.array_equal(buffer, BUFFER)
 
 
+async def test_versions_are_listed_with_what_is_known_of_them(served):
+    client, _ = served
+    assert await client.versions() == VERSIONS
+
+
+async def test_versions_that_do_not_fit_into_a_frame_take_several():
+    versions = [KeptVersion(number, 0.0, 512, "", {"metrics": {"x" * 3_000_000: 0.5}}) for number in range(6)]
+    frames = []
+
+    class Recorder:
+        async def send(self, frame):
+            frames.append(frame)
+
+    await send_versions(Recorder(), versions)
+    assert max(map(len, frames)) <= FRAME_BYTES_MAX
+    assert len(frames) == 3
+    async with answering(*frames) as client:
+        assert await client.versions() == versions
+
+
+async def test_where_there_is_no_version_none_is_listed():
+    async with answering() as client:
+        assert await client.versions() == []
+
+
 async def test_a_desk_that_fails_is_a_closed_stream(served):
     client, desk = served
     del desk.methods[GET_STATUS]
@@ -212,4 +248,4 @@ async def test_news_without_an_event_are_refused():
 
 def test_every_method_has_its_name_on_the_wire():
     names = {method.name for method in pb.DESCRIPTOR.services_by_name["Admin"].methods}
-    assert {f"/fedactors.v1.Admin/{name}" for name in names} == {GET_STATUS, WATCH, ORDER, SHIP, DOWNLOAD}
+    assert {f"/fedactors.v1.Admin/{name}" for name in names} == {GET_STATUS, WATCH, ORDER, SHIP, DOWNLOAD, LIST_VERSIONS}

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from fedactors.protocol._pb import federation_pb2 as fedactors_dot_v1_dot_federation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x66\x65\x64\x61\x63tors/v1/admin.proto\x12\x0c\x66\x65\x64\x61\x63tors.v1\x1a\x1d\x66\x65\x64\x61\x63tors/v1/federation.proto\"\x0f\n\rStatusRequest\"\x16\n\x06Status\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"#\n\x0cWatchRequest\x12\x13\n\x0b\x66rom_number\x18\x01 \x01(\x04\"H\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x13\n\x0bunix_time_s\x18\x02 \x01(\x01\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"+\n\x04News\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.fedactors.v1.Event\"\xaa\x01\n\x0cOrderRequest\x12-\n\x04verb\x18\x01 \x01(\x0e\x32\x1f.fedactors.v1.OrderRequest.Verb\x12\x0b\n\x03why\x18\x02 \x01(\t\"^\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05START\x10\x01\x12\x08\n\x04STOP\x10\x02\x12\t\n\x05\x41\x42ORT\x10\x03\x12\t\n\x05PAUSE\x10\x04\x12\n\n\x06RESUME\x10\x05\x12\t\n\x05\x43LOSE\x10\x06\"(\n\x0bOrderAnswer\x12\x0c\n\x04\x64one\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\t\"\"\n\x0f\x44ownloadRequest\x12\x0f\n\x07version\x18\x01 \x01(\x03\x32\xc6\x02\n\x05\x41\x64min\x12>\n\tGetStatus\x12\x1b.fedactors.v1.StatusRequest\x1a\x14.fedactors.v1.Status\x12\x39\n\x05Watch\x12\x1a.fedactors.v1.WatchRequest\x1a\x12.fedactors.v1.News0\x01\x12>\n\x05Order\x12\x1a.fedactors.v1.OrderRequest\x1a\x19.fedactors.v1.OrderAnswer\x12<\n\x04Ship\x12\x17.fedactors.v1.PushFrame\x1a\x17.fedactors.v1.PushReply(\x01\x30\x01\x12\x44\n\x08\x44ownload\x12\x1d.fedactors.v1.DownloadRequest\x1a\x17.fedactors.v1.BlobFrame0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x66\x65\x64\x61\x63tors/v1/admin.proto\x12\x0c\x66\x65\x64\x61\x63tors.v1\x1a\x1d\x66\x65\x64\x61\x63tors/v1/federation.proto\"\x0f\n\rStatusRequest\"\x16\n\x06Status\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"#\n\x0cWatchRequest\x12\x13\n\x0b\x66rom_number\x18\x01 \x01(\x04\"H\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x13\n\x0bunix_time_s\x18\x02 \x01(\x01\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"+\n\x04News\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.fedactors.v1.Event\"\xaa\x01\n\x0cOrderRequest\x12-\n\x04verb\x18\x01 \x01(\x0e\x32\x1f.fedactors.v1.OrderRequest.Verb\x12\x0b\n\x03why\x18\x02 \x01(\t\"^\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\t\n\x05START\x10\x01\x12\x08\n\x04STOP\x10\x02\x12\t\n\x05\x41\x42ORT\x10\x03\x12\t\n\x05PAUSE\x10\x04\x12\n\n\x06RESUME\x10\x05\x12\t\n\x05\x43LOSE\x10\x06\"(\n\x0bOrderAnswer\x12\x0c\n\x04\x64one\x18\x01 \x01(\x08\x12\x0b\n\x03why\x18\x02 \x01(\t\"\"\n\x0f\x44ownloadRequest\x12\x0f\n\x07version\x18\x01 \x01(\x03\"\x15\n\x13ListVersionsRequest\"d\n\x0bKeptVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x16\n\x0e\x63reated_unix_s\x18\x02 \x01(\x01\x12\x0e\n\x06nbytes\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"7\n\x08Versions\x12+\n\x08versions\x18\x01 \x03(\x0b\x32\x19.fedactors.v1.KeptVersion2\x93\x03\n\x05\x41\x64min\x12>\n\tGetStatus\x12\x1b.fedactors.v1.StatusRequest\x1a\x14.fedactors.v1.Status\x12\x39\n\x05Watch\x12\x1a.fedactors.v1.WatchRequest\x1a\x12.fedactors.v1.News0\x01\x12>\n\x05Order\x12\x1a.fedactors.v1.OrderRequest\x1a\x19.fedactors.v1.OrderAnswer\x12<\n\x04Ship\x12\x17.fedactors.v1.PushFrame\x1a\x17.fedactors.v1.PushReply(\x01\x30\x01\x12\x44\n\x08\x44ownload\x12\x1d.fedactors.v1.DownloadRequest\x1a\x17.fedactors.v1.BlobFrame0\x01\x12K\n\x0cListVersions\x12!.fedactors.v1.ListVersionsRequest\x1a\x16.fedactors.v1.Versions0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERANSWER']._serialized_end=483
   _globals['_DOWNLOADREQUEST']._serialized_start=485
   _globals['_DOWNLOADREQUEST']._serialized_end=519
-  _globals['_ADMIN']._serialized_start=522
-  _globals['_ADMIN']._serialized_end=848
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=521
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=542
+  _globals['_KEPTVERSION']._serialized_start=544
+  _globals['_KEPTVERSION']._serialized_end=644
+  _globals['_VERSIONS']._serialized_start=646
+  _globals['_VERSIONS']._serialized_end=701
+  _globals['_ADMIN']._serialized_start=704
+  _globals['_ADMIN']._serialized_end=1107
 # @@protoc_insertion_point(module_scope)

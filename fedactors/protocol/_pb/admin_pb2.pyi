@@ -79,3 +79,27 @@ class DownloadRequest(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     version: int
     def __init__(self, version: _Optional[int] = ...) -> None: ...
+
+class ListVersionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class KeptVersion(_message.Message):
+    __slots__ = ("version", "created_unix_s", "nbytes", "digest", "body")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    NBYTES_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    created_unix_s: float
+    nbytes: int
+    digest: str
+    body: bytes
+    def __init__(self, version: _Optional[int] = ..., created_unix_s: _Optional[float] = ..., nbytes: _Optional[int] = ..., digest: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
+
+class Versions(_message.Message):
+    __slots__ = ("versions",)
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[KeptVersion]
+    def __init__(self, versions: _Optional[_Iterable[_Union[KeptVersion, _Mapping]]] = ...) -> None: ...

@@ -1,6 +1,6 @@
 """A learner's streams for weights, each kept for the next transfer: opening a stream costs as much as moving a small model.
 
-async with lanes.stream(FETCH) as stream:
+async with streams.stream(FETCH) as stream:
     ...                                     one transfer, from its request to its answer
 """
 
@@ -16,7 +16,7 @@ OPEN_TIMEOUT_S = 10.0
 """How long a stream for weights may take to open."""
 
 
-class Lanes:
+class WeightStreams:
     """Streams of one session, by their method; as many as there are transfers at the same time."""
 
     def __init__(self, channel: Channel) -> None:
