@@ -32,7 +32,7 @@ from fedactors.protocol import (
     receive_blob,
     send_blob,
 )
-from fedactors.protocol.lanes import Lanes
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.task import TrainReport
 from fedactors.transport import Address, Stream
 from fedactors.transport.grpc import GrpcTransport
@@ -75,23 +75,23 @@ async def learn(address: Address, raw_port: int, results: Connection) -> None:
     """Transfer, and tell how long it took."""
     results.send(("raw", raw_receive(raw_port)))
     channel = GrpcTransport().connect(address)
-    lanes = Lanes(channel)
+    streams = WeightStreams(channel)
     pool = BufferPool(STREAMS)
     for what in ("down", "up"):
         times_s = []
         for _ in range(REPEATS):
             began_s = time.perf_counter()
             if what == "down":
-                _, buffer = await fetch(lanes, b"", 1, known=LAYOUT, pool=pool)
+                _, buffer = await fetch(streams, b"", 1, known=LAYOUT, pool=pool)
             else:
                 buffer = pool.take(LAYOUT.nbytes)
-                await push(lanes, b"", "t", LAYOUT, buffer, TrainReport(1), layout_known=True)
+                await push(streams, b"", "t", LAYOUT, buffer, TrainReport(1), layout_known=True)
             times_s.append(time.perf_counter() - began_s)
             pool.give(buffer)
         results.send((what, float(np.median(times_s))))
 
     async def one() -> None:
-        _, buffer = await fetch(lanes, b"", 1, known=LAYOUT, pool=pool)
+        _, buffer = await fetch(streams, b"", 1, known=LAYOUT, pool=pool)
         pool.give(buffer)
 
     for _ in range(2):

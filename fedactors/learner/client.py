@@ -25,10 +25,10 @@ from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
 from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
-from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
 from fedactors.protocol.transfers import Download, Upload
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.scope import Scope
 from fedactors.task import TaskId, TaskKind
 from fedactors.transport import Channel
@@ -187,7 +187,7 @@ class LearnerClient:
             self._agenda.on_new_start()
             self._answer_went.set()
         self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates))
-        return Link(session, terms, Lanes(self._channel))
+        return Link(session, terms, WeightStreams(self._channel))
 
     async def _serve(self, link: Link) -> bool:
         """Listen until the session is over; whether the federation is."""
@@ -276,7 +276,7 @@ class LearnerClient:
         async def fetch(link: Link) -> GlobalModel:
             if not self._agenda.at_work_is_wanted:
                 raise TransportError("the task was cancelled before its weights were here")
-            layout, buffer = await download.attempt(link.lanes, link.terms.token)
+            layout, buffer = await download.attempt(link.streams, link.terms.token)
             return GlobalModel(version, layout, buffer)
 
         return await self._line.use(fetch, lambda: download.received_bytes)
@@ -307,7 +307,7 @@ class LearnerClient:
         upload = Upload(update.task, update.layout, update.buffer, update.report, layout_known=update.layout_known)
         said = await self._line.use(
             lambda link: upload.attempt(
-                link.lanes, link.terms.token, chunk_bytes=link.terms.chunk_bytes, eager_bytes=link.terms.eager_bytes
+                link.streams, link.terms.token, chunk_bytes=link.terms.chunk_bytes, eager_bytes=link.terms.eager_bytes
             ),
             lambda: upload.acknowledged_bytes,
         )

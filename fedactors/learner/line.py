@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fedactors.errors import StreamClosed, Unreachable
-from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import Welcome
 from fedactors.protocol.session import Session, SessionLost
+from fedactors.protocol.weight_streams import WeightStreams
 
 DELAY_MIN_S = 0.2
 DELAY_MAX_S = 5.0
@@ -36,13 +36,13 @@ class Link:
     Attributes:
         session: open.
         terms: what the controller said in its welcome.
-        lanes: for weights.
+        streams: for weights.
         lost: done once the session is over.
     """
 
     session: Session
     terms: Welcome
-    lanes: Lanes
+    streams: WeightStreams
     lost: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -63,7 +63,7 @@ class Line:
         """The session is over, or no longer to be used. Idempotent."""
         if self._link is not None:
             self._link.lost.set_result(None)
-            self._link.lanes.close()
+            self._link.streams.close()
             self._link = None
             self._is_up.clear()
 

@@ -11,7 +11,7 @@ from fedactors import Federation
 from fedactors.actors.learner_proxy import LearnerProxy
 from fedactors.protocol import PUSH, Cancel, Goodbye, GoodbyeReason, Hello, PushGrant, PushOpening, Task, TaskFailure, fetch, join
 from fedactors.protocol.chunks import encode_chunk
-from fedactors.protocol.lanes import Lanes
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.protocol.wire import decode_reply, encode_opening
 from fedactors.task import TaskKind, TrainReport
 from fedactors.testing import ScriptedLearner
@@ -79,9 +79,9 @@ async def test_an_upload_ends_when_its_task_is_decided_and_its_place_is_free_for
         session, terms = await join(channel, Hello("idles"), timeout_s=5)
         await federation.admin.order("start")
         task = await heard(session, Task)
-        lanes = Lanes(channel)
-        layout, buffer = await fetch(lanes, terms.token, task.version)
-        lanes.close()
+        streams = WeightStreams(channel)
+        layout, buffer = await fetch(streams, terms.token, task.version)
+        streams.close()
         stream = await channel.open(PUSH, timeout_s=5)
         opening = PushOpening(terms.token, task.id, layout.digest, None, layout.nbytes, TrainReport(10))
         await stream.send(encode_opening(opening))

@@ -23,8 +23,8 @@ from fedactors.protocol import (
     send_blob,
 )
 from fedactors.protocol.chunks import encode_chunk
-from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import FETCH, BlobHeader, FetchRequest, PushGrant
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.protocol.wire import encode_fetch, encode_header, encode_reply
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected, ending
@@ -73,7 +73,7 @@ def serve_push(openings, buffers):
 async def test_a_version_arrives_as_it_is(transport, address, known, chunk_bytes):
     blob = encode_blob(3, LAYOUT, content(), chunk_bytes)
     async with connected(transport, address, serve_fetch(blob)) as (channel, _):
-        layout, buffer = await fetch(Lanes(channel), b"token", 3, known=known)
+        layout, buffer = await fetch(WeightStreams(channel), b"token", 3, known=known)
     assert layout == LAYOUT
     assert np.array_equal(buffer, content())
 
@@ -84,7 +84,7 @@ async def test_an_update_arrives_as_it_is(transport, address, layout_known):
     openings, buffers = [], []
     async with connected(transport, address, serve_push(openings, buffers)) as (channel, _):
         answer = await push(
-            Lanes(channel), b"token", "t1", LAYOUT, content(), REPORT, layout_known=layout_known, chunk_bytes=5000
+            WeightStreams(channel), b"token", "t1", LAYOUT, content(), REPORT, layout_known=layout_known, chunk_bytes=5000
         )
     assert answer == PushAnswer(True)
     assert np.array_equal(buffers[0], content())
@@ -120,7 +120,7 @@ async def test_a_refusal_at_the_opening_costs_no_upload(transport, address):
         await answer_push(stream, PushAnswer(False, "late", "the round is over"))
 
     async with connected(transport, address, accept) as (channel, _):
-        answer = await push(Lanes(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True)
+        answer = await push(WeightStreams(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True)
     assert answer == PushAnswer(False, "late", "the round is over")
 
 
@@ -141,7 +141,7 @@ async def test_a_refusal_amid_the_chunks_stops_them(transport, address):
 
     buffer = np.zeros(layout.nbytes, np.uint8)
     async with connected(transport, address, accept) as (channel, _):
-        answer = await push(Lanes(channel), b"", "t", layout, buffer, REPORT, layout_known=True)
+        answer = await push(WeightStreams(channel), b"", "t", layout, buffer, REPORT, layout_known=True)
     assert answer == PushAnswer(False, "late", "the round is over")
     assert received == [3 * MIB]
 
@@ -160,7 +160,7 @@ async def test_who_waits_for_a_grant_sends_nothing(transport, address):
         await answer_push(stream, PushAnswer(True))
 
     async with connected(transport, address, accept) as (channel, _):
-        assert (await push(Lanes(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True)).accepted
+        assert (await push(WeightStreams(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True)).accepted
     assert pending.is_set()
 
 
@@ -174,7 +174,7 @@ async def test_a_controller_that_vanishes_amid_a_push_is_a_closed_stream(transpo
 
     async with connected(transport, address, accept) as (channel, _):
         with pytest.raises(StreamClosed):
-            await push(Lanes(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True, chunk_bytes=100)
+            await push(WeightStreams(channel), b"", "t", LAYOUT, content(), REPORT, layout_known=True, chunk_bytes=100)
 
 
 @BOTH
@@ -185,7 +185,7 @@ async def test_a_controller_without_the_version_is_a_closed_stream_with_its_reas
 
     async with connected(transport, address, accept) as (channel, _):
         with pytest.raises(StreamClosed, match="version 9 was evicted"):
-            await fetch(Lanes(channel), b"", 9)
+            await fetch(WeightStreams(channel), b"", 9)
 
 
 CHUNK = encode_chunk(0, memoryview(bytes(1000)))
@@ -215,7 +215,7 @@ async def test_a_damaged_blob_is_refused_and_its_buffer_goes_back(name):
 
     async with connected(*MEMORY, accept) as (channel, _):
         with pytest.raises(RemoteProtocolError, match=complaint):
-            await fetch(Lanes(channel), b"", 1, pool=pool)
+            await fetch(WeightStreams(channel), b"", 1, pool=pool)
     assert pool.nbytes == LAYOUT.nbytes
 
 
@@ -245,7 +245,7 @@ async def test_a_bad_header_is_refused_before_memory_is_taken(name):
 
     async with connected(*MEMORY, accept) as (channel, _):
         with pytest.raises(RemoteProtocolError, match=complaint):
-            await fetch(Lanes(channel), b"", 1, pool=Miser())
+            await fetch(WeightStreams(channel), b"", 1, pool=Miser())
 
 
 def test_a_receiver_takes_no_other_size_than_the_layouts():
@@ -264,7 +264,7 @@ async def test_a_fetch_that_is_cancelled_gives_its_buffer_back():
         await asyncio.sleep(0.5)
 
     async with connected(*MEMORY, accept) as (channel, _):
-        fetching = asyncio.ensure_future(fetch(Lanes(channel), b"", 1, pool=pool))
+        fetching = asyncio.ensure_future(fetch(WeightStreams(channel), b"", 1, pool=pool))
         await asyncio.sleep(0.05)
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -282,7 +282,7 @@ async def test_many_learners_download_at_once():
         pool = BufferPool()
 
         async def download():
-            _, buffer = await fetch(Lanes(channel), b"", 1, pool=pool)
+            _, buffer = await fetch(WeightStreams(channel), b"", 1, pool=pool)
             assert np.array_equal(buffer[::4097], content(layout)[::4097])
             pool.give(buffer)
 
@@ -305,7 +305,7 @@ async def test_a_large_model_passes_both_ways_in_bounded_memory():
     async with connected(GrpcTransport(), Address.parse("grpc://127.0.0.1:0"), accept) as (channel, _):
         tracemalloc.start()
         try:
-            await push(Lanes(channel), b"", "t", layout, source, REPORT, layout_known=True)
+            await push(WeightStreams(channel), b"", "t", layout, source, REPORT, layout_known=True)
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

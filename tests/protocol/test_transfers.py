@@ -30,8 +30,8 @@ from fedactors.protocol import (
     refuse_fetch,
     send_blob,
 )
-from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import PushGrant
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.protocol.wire import encode_opening, encode_reply
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected, ending
@@ -114,7 +114,7 @@ class Controller:
 @asynccontextmanager
 async def facing(controller, place=MEMORY):
     async with connected(*place, controller.accept) as (channel, _):
-        yield Lanes(channel)
+        yield WeightStreams(channel)
 
 
 async def until_done(attempt):
@@ -135,9 +135,9 @@ cut_places = st.lists(st.integers(0, CHUNKS + 1), max_size=8)
 def test_a_download_arrives_whole_wherever_it_is_cut(cuts):
     async def scenario():
         controller, pool = Controller(cuts), BufferPool()
-        async with facing(controller) as lanes:
+        async with facing(controller) as streams:
             download = Download(3, pool=pool)
-            layout, buffer = await until_done(lambda: download.attempt(lanes, TOKEN))
+            layout, buffer = await until_done(lambda: download.attempt(streams, TOKEN))
         assert layout == LAYOUT
         assert np.array_equal(buffer, CONTENT)
         assert controller.offsets == sorted(controller.offsets), "no attempt began before the one that was cut"
@@ -153,9 +153,9 @@ def test_a_download_arrives_whole_wherever_it_is_cut(cuts):
 def test_an_upload_arrives_whole_wherever_it_is_cut_and_no_chunk_is_taken_twice(cuts):
     async def scenario():
         controller = Controller(cuts)
-        async with facing(controller) as lanes:
+        async with facing(controller) as streams:
             upload = Upload("t", LAYOUT, CONTENT, REPORT, layout_known=True)
-            answer = await until_done(lambda: upload.attempt(lanes, TOKEN, chunk_bytes=CHUNK_BYTES))
+            answer = await until_done(lambda: upload.attempt(streams, TOKEN, chunk_bytes=CHUNK_BYTES))
         assert answer == PushAnswer(True)
         assert np.array_equal(controller.updates[0], CONTENT)
         assert controller.chunks == CHUNKS
@@ -167,33 +167,33 @@ def test_an_upload_arrives_whole_wherever_it_is_cut_and_no_chunk_is_taken_twice(
 @BOTH
 async def test_a_cut_download_asks_for_the_rest(transport, address):
     controller = Controller([8])
-    async with facing(controller, (transport, address)) as lanes:
+    async with facing(controller, (transport, address)) as streams:
         download = Download(3)
         with pytest.raises(StreamClosed):
-            await download.attempt(lanes, TOKEN)
+            await download.attempt(streams, TOKEN)
         reached_bytes = download.received_bytes
         assert reached_bytes > 0
-        _, buffer = await download.attempt(lanes, TOKEN)
+        _, buffer = await download.attempt(streams, TOKEN)
     assert controller.offsets == [0, reached_bytes]
     assert np.array_equal(buffer, CONTENT)
 
 
 async def test_another_session_begins_a_download_anew():
     controller, pool = Controller([8]), BufferPool()
-    async with facing(controller) as lanes:
+    async with facing(controller) as streams:
         download = Download(3, pool=pool)
         with pytest.raises(StreamClosed):
-            await download.attempt(lanes, TOKEN)
-        await download.attempt(lanes, b"another token")
+            await download.attempt(streams, TOKEN)
+        await download.attempt(streams, b"another token")
     assert controller.offsets == [0, 0]
 
 
 async def test_a_download_that_is_given_up_returns_its_buffer_once():
     controller, pool = Controller([8]), BufferPool()
-    async with facing(controller) as lanes:
+    async with facing(controller) as streams:
         download = Download(3, pool=pool)
         with pytest.raises(StreamClosed):
-            await download.attempt(lanes, TOKEN)
+            await download.attempt(streams, TOKEN)
         download.give_up()
         download.give_up()
     assert (pool.nbytes, download.received_bytes) == (LAYOUT.nbytes, 0)
@@ -202,10 +202,10 @@ async def test_a_download_that_is_given_up_returns_its_buffer_once():
 async def test_two_uploads_for_one_task_have_two_names():
     controller = Controller([8])
     other = CONTENT[::-1].copy()
-    async with facing(controller) as lanes:
+    async with facing(controller) as streams:
         with pytest.raises(StreamClosed):
-            await Upload("t", LAYOUT, CONTENT, REPORT, layout_known=True).attempt(lanes, TOKEN, chunk_bytes=CHUNK_BYTES)
-        await Upload("t", LAYOUT, other, REPORT, layout_known=True).attempt(lanes, TOKEN, chunk_bytes=CHUNK_BYTES)
+            await Upload("t", LAYOUT, CONTENT, REPORT, layout_known=True).attempt(streams, TOKEN, chunk_bytes=CHUNK_BYTES)
+        await Upload("t", LAYOUT, other, REPORT, layout_known=True).attempt(streams, TOKEN, chunk_bytes=CHUNK_BYTES)
     assert controller.offsets == [0, 0]
     assert np.array_equal(controller.updates[0], other)
 
@@ -219,8 +219,8 @@ async def test_a_refused_fetch_says_why_and_its_stream_goes_on(transport, addres
 
     async with connected(transport, address, accept) as (channel, _):
         with pytest.raises(FetchRefused, match="version 9 was evicted"):
-            await fetch(Lanes(channel), TOKEN, 9)
-        _, buffer = await fetch(Lanes(channel), TOKEN, 3)
+            await fetch(WeightStreams(channel), TOKEN, 9)
+        _, buffer = await fetch(WeightStreams(channel), TOKEN, 3)
     assert np.array_equal(buffer, CONTENT)
 
 
@@ -232,7 +232,7 @@ async def test_a_grant_beyond_the_end_is_refused():
 
     async with connected(*MEMORY, accept) as (channel, _):
         with pytest.raises(RemoteProtocolError, match=r"byte 1,0\d\d was asked for"):
-            await Upload("t", LAYOUT, CONTENT, REPORT, layout_known=True).attempt(Lanes(channel), TOKEN)
+            await Upload("t", LAYOUT, CONTENT, REPORT, layout_known=True).attempt(WeightStreams(channel), TOKEN)
 
 
 @BOTH
@@ -253,10 +253,10 @@ async def test_an_answer_amid_the_chunks_ends_the_upload_and_the_next_one_is_tak
         await answer_push(stream, PushAnswer(True))
 
     async with connected(transport, address, accept) as (channel, _):
-        lanes = Lanes(channel)
+        streams = WeightStreams(channel)
         for task, accepted in (("late", False), ("good", True)):
             upload = Upload(task, LAYOUT, CONTENT, REPORT, layout_known=True)
-            answer = await until_done(lambda upload=upload: upload.attempt(lanes, TOKEN, chunk_bytes=chunk_bytes))
+            answer = await until_done(lambda upload=upload: upload.attempt(streams, TOKEN, chunk_bytes=chunk_bytes))
             assert answer.accepted == accepted
     assert taken == ["good"]
 

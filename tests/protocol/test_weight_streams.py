@@ -19,8 +19,8 @@ from fedactors.protocol import (
     receive_blob,
     send_blob,
 )
-from fedactors.protocol.lanes import Lanes
 from fedactors.protocol.messages import FETCH
+from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected
 from fedactors.transport import Address
@@ -29,7 +29,7 @@ from fedactors.transport.memory import MemoryTransport
 
 BOTH = pytest.mark.parametrize(
     ("transport", "address"),
-    [(MemoryTransport(), Address.parse("memory://lanes")), (GrpcTransport(), Address.parse("grpc://127.0.0.1:0"))],
+    [(MemoryTransport(), Address.parse("memory://weights")), (GrpcTransport(), Address.parse("grpc://127.0.0.1:0"))],
     ids=["memory", "grpc"],
 )
 LAYOUT = Layout.from_specs([("a", "float32", (500,)), ("b", "int8", (5,))])
@@ -81,12 +81,12 @@ def model(version):
 async def test_downloads_share_a_stream(transport, address):
     controller = Controller()
     async with connected(transport, address, controller.accept) as (channel, _):
-        lanes = Lanes(channel)
+        streams = WeightStreams(channel)
         known = None
         for version in range(5):
-            known, buffer = await fetch(lanes, b"", version, known=known)
+            known, buffer = await fetch(streams, b"", version, known=known)
             assert np.array_equal(buffer, model(version))
-        lanes.close()
+        streams.close()
     assert controller.streams == 1
 
 
@@ -95,13 +95,13 @@ async def test_a_stream_that_was_cut_is_replaced(transport, address):
     controller = Controller()
     controller.break_at = 2
     async with connected(transport, address, controller.accept) as (channel, _):
-        lanes = Lanes(channel)
-        await fetch(lanes, b"", 1)
+        streams = WeightStreams(channel)
+        await fetch(streams, b"", 1)
         with pytest.raises(StreamClosed):
-            await fetch(lanes, b"", 2)
-        _, buffer = await fetch(lanes, b"", 3)
+            await fetch(streams, b"", 2)
+        _, buffer = await fetch(streams, b"", 3)
         assert np.array_equal(buffer, model(3))
-        lanes.close()
+        streams.close()
     assert controller.streams == 2
 
 
@@ -109,11 +109,11 @@ async def test_a_stream_that_was_cut_is_replaced(transport, address):
 async def test_transfers_at_the_same_time_have_streams_of_their_own(transport, address):
     controller = Controller()
     async with connected(transport, address, controller.accept) as (channel, _):
-        lanes = Lanes(channel)
+        streams = WeightStreams(channel)
         for _ in range(3):
-            fetched = await asyncio.gather(*(fetch(lanes, b"", version) for version in range(4)))
+            fetched = await asyncio.gather(*(fetch(streams, b"", version) for version in range(4)))
             assert all(np.array_equal(buffer, model(version)) for version, (_, buffer) in enumerate(fetched))
-        lanes.close()
+        streams.close()
     assert controller.streams == 4
 
 
@@ -121,13 +121,13 @@ async def test_transfers_at_the_same_time_have_streams_of_their_own(transport, a
 async def test_a_transfer_that_is_cancelled_ends_its_stream(transport, address):
     controller = Controller()
     async with connected(transport, address, controller.accept) as (channel, _):
-        lanes = Lanes(channel)
+        streams = WeightStreams(channel)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), lanes.stream(FETCH) as stream:
+            async with asyncio.timeout(0.05), streams.stream(FETCH) as stream:
                 await asyncio.Event().wait()
         assert stream.is_over
-        await fetch(lanes, b"", 1)
-        lanes.close()
+        await fetch(streams, b"", 1)
+        streams.close()
 
 
 @BOTH
@@ -135,10 +135,10 @@ async def test_a_transfer_that_is_cancelled_ends_its_stream(transport, address):
 async def test_updates_share_a_stream_and_small_ones_need_no_grant(transport, address, eager_bytes):
     controller = Controller()
     async with connected(transport, address, controller.accept) as (channel, _):
-        lanes = Lanes(channel)
+        streams = WeightStreams(channel)
         for version, task in enumerate(["a", "refused", "b", "c"]):
             answer = await push(
-                lanes,
+                streams,
                 b"",
                 task,
                 LAYOUT,
@@ -149,7 +149,7 @@ async def test_updates_share_a_stream_and_small_ones_need_no_grant(transport, ad
                 eager_bytes=eager_bytes,
             )
             assert answer.accepted == (task != "refused")
-        lanes.close()
+        streams.close()
     assert controller.streams == 1
     assert controller.eager == [eager_bytes == LAYOUT.nbytes] * 4
     assert [out.tobytes() for out in controller.received] == [model(version).tobytes() for version in (0, 2, 3)]
