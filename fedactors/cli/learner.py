@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 @click.option("--id", "identity", metavar="ID", help="This learner's identity.  [default: learner-INDEX]")
 @click.option("--index", type=click.IntRange(min=0), default=0, show_default=True, help="Its place among the learners.")
 @click.option("--count", type=click.IntRange(min=1), help="How many learners there are.  [default: as FILE says]")
+@click.option(
+    "--spool", callback=options.as_path, metavar="DIR", help="Keep updates there until they are delivered, for a restart."
+)
 @options.overrides
 @options.log_file
 @click.option("--parent-fd", type=int, hidden=True, help="A pipe that the parent holds open; when it closes, end.")
@@ -36,6 +39,7 @@ def learner(
     identity: str | None,
     index: int,
     count: int | None,
+    spool: Path | None,
     overrides: tuple[str, ...],
     log_file: Path | None,
     parent_fd: int | None,
@@ -62,17 +66,19 @@ def learner(
     context = LearnerContext(identity, index, config.learners.count, config.seed, config.learners.options)
     with serving(talk, log_file, federation=config.name, learner=identity):
         made = build_learner(configuration.load_entry(config), context)
-        run(lambda interrupts: _serve(made, identity, config, expected, interrupts), config.runtime)
+        run(lambda interrupts: _serve(made, identity, config, expected, spool, interrupts), config.runtime)
     end_process_if_busy(ExitCode.DONE)
 
 
-async def _serve(made: Learner, identity: str, config: Config, expected: str, interrupts: Interrupts) -> None:
+async def _serve(made: Learner, identity: str, config: Config, expected: str, spool: Path | None, interrupts: Interrupts) -> None:
     from fedactors.config import connect
     from fedactors.learner import LearnerClient
+    from fedactors.learner.spool import Spool
 
     channel = connect(config)
     try:
-        client = LearnerClient(made, identity, channel, federation=expected)
+        kept = None if spool is None else Spool(spool)
+        client = LearnerClient(made, identity, channel, federation=expected, spool=kept)
         interrupts.then(client.leave)
         await client.run()
     finally:

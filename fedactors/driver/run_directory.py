@@ -111,12 +111,7 @@ class RunDirectory:
 
     def stored(self, config: Config) -> Config:
         """The configuration with the run's own model store, if it names none."""
-        if config.store.url is not None:
-            return config
-        store = config.store.model_copy(update={"url": f"file://{self.path.resolve() / 'store'}"})
-        if not store.options:
-            store = store.model_copy(update={"options": {"max_bytes": STORE_BYTES_MAX}})
-        return config.model_copy(update={"store": store})
+        return own_store(config, self.path)
 
     def open_journal(self, config: Config) -> FileJournal:
         """The run's journal, new or to go on with.
@@ -146,14 +141,18 @@ class RunDirectory:
             return False
         moment = datetime.fromtimestamp(event.unix_time_s, UTC).isoformat(timespec="microseconds")
         line = {"number": event.number, "time": moment, "kind": event.kind, **event.body}
-        self._events.write(json.dumps(_plain(line), allow_nan=False) + "\n")
+        self._events.write(json.dumps(plain(line), allow_nan=False) + "\n")
         self._events.flush()
         return True
+
+    def take(self, event: Event) -> None:
+        """As `write_event`, for whoever tells of events."""
+        self.write_event(event)
 
     def write_results(self, results: Results) -> None:
         """Replace the results; a reader finds the old ones or the new ones, whole."""
         unfinished = self.path / "results.json.part"
-        unfinished.write_text(json.dumps(_plain(results.to_map()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(plain(results.to_map()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         unfinished.replace(self.path / "results.json")
 
     def write_model(self, model: GlobalModel, metrics: Metrics) -> FinalModel:
@@ -170,6 +169,16 @@ class RunDirectory:
         self._events.close()
 
 
+def own_store(config: Config, run: Path) -> Config:
+    """A run's configuration with the model store in its directory, if it names none."""
+    if config.store.url is not None:
+        return config
+    store = config.store.model_copy(update={"url": f"file://{run.resolve() / 'store'}"})
+    if not store.options:
+        store = store.model_copy(update={"options": {"max_bytes": STORE_BYTES_MAX}})
+    return config.model_copy(update={"store": store})
+
+
 def _cut_unfinished(events: Path) -> int:
     """Have the file end with a whole line, and count the lines."""
     if not events.exists():
@@ -181,14 +190,14 @@ def _cut_unfinished(events: Path) -> int:
     return whole.count(b"\n")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can hold: NaN and the infinities, for which it has no word, become null."""
     match value:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _plain(inner) for key, inner in value.items()}
+            return {key: plain(inner) for key, inner in value.items()}
         case list() | tuple():
-            return [_plain(inner) for inner in value]
+            return [plain(inner) for inner in value]
         case _:
             return value

@@ -36,7 +36,7 @@ async def run_controller(
         if directory is not None:
             directory.write_config(to_toml(config))
             journal = exits.enter_context(closing(directory.open_journal(config)))
-            config, observers = directory.stored(config), [directory.write_event, *observers]
+            config, observers = directory.stored(config), [directory.take, *observers]
         addresses = [config.controller.address or CONTROLLER_ADDRESS]
         federation = await exits.enter_async_context(Federation(config, addresses=addresses, journal=journal))
         on_federation(federation)

@@ -87,6 +87,10 @@ class Agenda(Generic[Task, Answer]):
             self._waiting[task] = what
         return True
 
+    def on_restored(self, task: TaskId, answer: Answer) -> None:
+        """An answer of a former process of this learner is yet to be delivered."""
+        self._to_deliver[task] = Kept(answer, small=False)
+
     def on_cancel(self, task: TaskId) -> None:
         """Nobody wants this task's answer any more."""
         self._waiting.pop(task, None)

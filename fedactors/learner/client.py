@@ -22,6 +22,7 @@ from fedactors.learner.answers import declared
 from fedactors.learner.base import Learner
 from fedactors.learner.desk import WHY_CHARS_MAX, Answer, Desk, Update
 from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
+from fedactors.learner.spool import Spool
 from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
@@ -65,6 +66,7 @@ class LearnerClient:
         patience: Patience = Patience(),
         work: Work | None = None,
         rng: random.Random | None = None,
+        spool: Spool | None = None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -76,6 +78,7 @@ class LearnerClient:
             patience: before it gives up.
             work: runs the learner's code; by default in a thread of its own.
             rng: scatters the attempts to connect.
+            spool: keeps updates that are not delivered yet for the learner's next process; None: they end with this one.
 
         Raises:
             LearnerFailed: what the learner declares of itself makes no sense.
@@ -94,7 +97,10 @@ class LearnerClient:
         self._task_came = asyncio.Event()
         self._answer_came = asyncio.Event()
         self._answer_went = asyncio.Event()
-        self._token = b""
+        self._spool = spool
+        self._token = b"" if spool is None else spool.token
+        for update in () if spool is None else spool.updates():
+            self._agenda.on_restored(update.task, update)
         self._leaving = asyncio.Event()
         self._connection: asyncio.Task[None] | None = None
 
@@ -185,6 +191,8 @@ class LearnerClient:
         self._token = terms.token
         if not terms.resumed:
             self._agenda.on_new_start()
+        if self._spool is not None:
+            self._spool.begin(terms.token, resumed=terms.resumed)
             self._answer_went.set()
         self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates))
         return Link(session, terms, WeightStreams(self._channel))
@@ -214,6 +222,8 @@ class LearnerClient:
                     await self._on_task(session, task)
                 case Cancel(task=cancelled):
                     self._agenda.on_cancel(cancelled)
+                    if self._spool is not None:
+                        self._spool.drop(cancelled)
                     self._answer_went.set()
                 case Goodbye() as goodbye:
                     return goodbye
@@ -260,6 +270,8 @@ class LearnerClient:
         if self._desk.waits_for_verdicts and task.kind is TaskKind.TRAIN:
             await self._until_settled()
         answer = await self._desk.answer(task, lambda: self._agenda.at_work_is_wanted)
+        if self._spool is not None and isinstance(answer, Update):
+            await asyncio.to_thread(self._spool.keep, answer)
         self._agenda.on_answer(name, answer, small=not isinstance(answer, Update))
         self._answer_came.set()
 
@@ -301,6 +313,8 @@ class LearnerClient:
             self._log.warning("answer_undeliverable", task=task, why=str(error))
             await self._send(TaskFailure(task, f"its answer cannot be delivered: {error}"[:WHY_CHARS_MAX]))
         self._agenda.on_delivered(task)
+        if self._spool is not None:
+            self._spool.drop(task)
         self._answer_went.set()
 
     async def _push(self, update: Update) -> None:

@@ -197,11 +197,15 @@ async def trial(seed: int, victims: Sequence[str], duration_s: float) -> tuple[R
                     await children[name].start()
                 return await running, deeds
             except BaseException as error:
-                logs = {path.name: path.read_text(errors="replace")[-1500:] for path in directory.glob("*.log")}
-                raise Failure(f"seed {seed}, killed {deeds}: {error!r}\n" + "\n".join(f"{k}:\n{v}" for k, v in logs.items())) from error
+                raise Failure(f"seed {seed}, killed {deeds}: {error!r}\n{logs(directory)}") from error
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+
+
+def logs(directory: Path) -> str:
+    """The end of what each process said."""
+    return "\n".join(f"{path.name}:\n{path.read_text(errors='replace')[-1500:]}" for path in directory.glob("*.log"))
 
 
 def check(results: Results, undisturbed: Results, deeds: Sequence[str], story: str) -> None:
