@@ -9,8 +9,7 @@ WIDTH = 100
 LAST_WIDTH_MIN = 30
 CELL_CHARS_MAX = 44
 GAP = "  "
-TWO_WORDS = "\u00a0"
-"""Within a cell, keeps two words on one line; shown as a space."""
+_NO_BREAK = "\u00a0"
 
 
 def in_columns(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str] = ()) -> str:
@@ -32,7 +31,12 @@ def in_columns(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Col
         placed = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(before, widths, right[:-1], strict=True)]
         texts = textwrap.wrap(last, max(WIDTH - indent, LAST_WIDTH_MIN), break_on_hyphens=False) or [""]
         lines += [GAP.join([*placed, texts[0]]).rstrip(), *(" " * indent + text for text in texts[1:])]
-    return "\n".join(lines).replace(TWO_WORDS, " ")
+    return "\n".join(lines).replace(_NO_BREAK, " ")
+
+
+def unbroken(text: str) -> str:
+    """A text that goes on in the next line only where two blanks stand in it."""
+    return GAP.join(part.replace(" ", _NO_BREAK) for part in text.split(GAP))
 
 
 def _ending(text: str) -> str:

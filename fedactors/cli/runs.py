@@ -54,14 +54,14 @@ def ls(folder: Path, as_json: bool) -> None:
 
 
 def _row(run: SavedRun) -> tuple[str, ...]:
-    from fedactors.cli.columns import TWO_WORDS
+    from fedactors.cli.columns import unbroken
     from fedactors.driver.saved_runs import State
     from fedactors.observe.figures import metrics, size
 
     rounds = f"{run.rounds:,}" + (f"/{run.rounds_total:,}" if run.rounds_total else "")
     numbers = {name: float("nan") if value is None else value for name, value in run.metrics.items()}
     damaged = run.state is State.DAMAGED
-    said = metrics(numbers).replace(" ", TWO_WORDS).replace(2 * TWO_WORDS, "  ") if not damaged else run.why
+    said = run.why if damaged else unbroken(metrics(numbers))
     return (run.path.name, _moment(run.started_at), "-" if damaged else rounds, run.state, size(run.nbytes), said)
 
 

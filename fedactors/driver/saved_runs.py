@@ -120,7 +120,7 @@ def at_rest(path: Path) -> Iterator[None]:
         return
     try:
         if not _lock(journal):
-            raise StoreError(f"run {path} is going on and its model store is in use; ask its controller with --address ADDRESS")
+            raise StoreError(f"run {path} is going on; ask its controller with --address, which its log names")
         yield
     finally:
         os.close(journal)

@@ -12,8 +12,11 @@ from fedactors.config import Config, load_entry, to_toml
 from fedactors.driver.driver import Driver, Observer
 from fedactors.driver.processes import Processes
 from fedactors.driver.run_directory import RunDirectory
+from fedactors.log import get_logger
 from fedactors.record import Event, EventKind, Results
 from fedactors.system import Federation, unless
+
+log = get_logger("fedactors.driver")
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -65,6 +68,7 @@ async def run_up(
         exits.callback(journal.close)
         stored = directory.stored(config)
         federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
+        log.info("listening", addresses=[str(one) for one in federation.addresses])
         driver = Driver(config, federation.admin, directory, [needed, *observers])
         on_driver(driver)
         if in_process:

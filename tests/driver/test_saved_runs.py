@@ -119,7 +119,10 @@ def test_a_run_that_a_process_keeps_is_running_and_its_files_are_not_looked_into
     path = write(tmp_path / "run", *whole_run(), journal=False)
     with closing(FileJournal(path / "journal", Opened("digits", 7, {}))):
         assert look(path).state == State.RUNNING
-        with pytest.raises(StoreError, match=r"run .*run is going on .*; ask its controller with --address"), at_rest(path):
+        with (
+            pytest.raises(StoreError, match=r"run .*run is going on; ask its controller with --address, which its log names"),
+            at_rest(path),
+        ):
             pass
     with at_rest(path):
         with pytest.raises(StoreError, match="in use by another process"):
