@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +15,8 @@ import click
 from fedactors.cli import options
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from fedactors.driver.versions import Versions
     from fedactors.observe.difference import Difference
     from fedactors.protocol.versions import KeptVersion
@@ -138,6 +138,8 @@ def _versions(run: Path | None, address: str | None) -> AbstractAsyncContextMana
 
 
 def _ask(place: AbstractAsyncContextManager[Versions], question: Callable[[Versions], Coroutine[Any, Any, T]]) -> T:
+    import asyncio
+
     from fedactors.cli.run import GRPC_SETTINGS
 
     async def asked() -> T:

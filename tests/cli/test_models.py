@@ -107,7 +107,8 @@ def test_versions_are_a_table_with_where_they_come_from(run):
     assert [line.split()[:2] for line in lines] == [["0", "-"], ["1", "1"], ["2", "2"]]
     assert lines[2].endswith("  2  mean 3")
     versions = json.loads(said("models", "ls", run, "--json"))
-    assert versions[1]["facts"]["contributors"] == dict.fromkeys(["learner-0", "learner-1"], {"num_examples": 10, "staleness": 0})
+    part = {"num_examples": 10, "staleness": 0}
+    assert versions[1]["facts"]["contributors"] == {"learner-0": part, "learner-1": part}
     assert len({version["digest"] for version in versions}) == 3
 
 
