@@ -191,9 +191,9 @@ class LearnerClient:
         self._token = terms.token
         if not terms.resumed:
             self._agenda.on_new_start()
+            self._answer_went.set()
         if self._spool is not None:
             self._spool.begin(terms.token, resumed=terms.resumed)
-            self._answer_went.set()
         self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates))
         return Link(session, terms, WeightStreams(self._channel))
 
