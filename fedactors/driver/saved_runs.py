@@ -120,7 +120,7 @@ def at_rest(path: Path) -> Iterator[None]:
         return
     try:
         if not _lock(journal):
-            raise StoreError(f"run {path} is going on; ask its controller with --address, which its log names")
+            raise StoreError(f"run {path} is going on; ask its controller with --address; its log says where it listens")
         yield
     finally:
         os.close(journal)

@@ -34,11 +34,16 @@ async def run_controller(
     async with AsyncExitStack() as exits:
         journal = None
         if directory is not None:
-            directory.write_config(to_toml(config))
+            exits.callback(directory.close)
+            if not directory.resumed:
+                directory.write_config(to_toml(config))
             journal = exits.enter_context(closing(directory.open_journal(config)))
-            config, observers = directory.stored(config), [directory.take, *observers]
+            observers = [directory.take, *observers]
+        stored = config if directory is None else directory.stored(config)
         addresses = [config.controller.address or CONTROLLER_ADDRESS]
-        federation = await exits.enter_async_context(Federation(config, addresses=addresses, journal=journal))
+        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
+        if directory is not None:
+            directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
         on_federation(federation)
         async for event in federation.events():
             for observer in observers:

@@ -63,11 +63,13 @@ async def run_up(
             place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
             address = f"grpc://{place}/controller.sock"
         addresses = [] if in_process or address is None else [address]
-        directory.write_config(to_toml(config))
+        if not directory.resumed:
+            directory.write_config(to_toml(config))
         journal = directory.open_journal(config)
         exits.callback(journal.close)
         stored = directory.stored(config)
         federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
+        directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
         log.info("listening", addresses=[str(one) for one in federation.addresses])
         driver = Driver(config, federation.admin, directory, [needed, *observers])
         on_driver(driver)

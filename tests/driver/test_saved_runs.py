@@ -120,7 +120,7 @@ def test_a_run_that_a_process_keeps_is_running_and_its_files_are_not_looked_into
     with closing(FileJournal(path / "journal", Opened("digits", 7, {}))):
         assert look(path).state == State.RUNNING
         with (
-            pytest.raises(StoreError, match=r"run .*run is going on; ask its controller with --address, which its log names"),
+            pytest.raises(StoreError, match=r"run .*run is going on; ask its controller with --address; its log says where"),
             at_rest(path),
         ):
             pass
