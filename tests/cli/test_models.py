@@ -5,65 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import closing
-from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from click.testing import CliRunner, Result
 
 from fedactors import Federation
-from fedactors.cli import main
 from fedactors.journal import FileJournal, Opened
-from fedactors.journal.journal import NoJournal
-
-LEARNER = """
-    import numpy as np
-
-    class Steady:
-        num_train_examples = 10
-
-        def __init__(self, context):
-            pass
-
-        def get_weights(self):
-            return {"layer.bias": np.zeros(3, np.float32), "layer.weight": np.ones((3, 2), np.float32)}
-
-        def set_weights(self, weights):
-            pass
-
-        def train(self, weights, params):
-            return {name: array + 1 for name, array in weights.items()}, {"num_batches": 2}
-
-        def evaluate(self, weights, params):
-            return {"mean": weights["layer.weight"].mean(), "num_examples": 1}
-"""
-
-CONFIG = """
-    name = "steady"
-    seed = 1
-
-    [learners]
-    entry = "learner.py:Steady"
-    count = 2
-
-    [train]
-    learning_rate = 1.0
-
-    [stop]
-    rounds = 2
-"""
-
-
-def fedactors(*arguments: object) -> Result:
-    return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
-
-
-def said(*arguments: object) -> str:
-    result = fedactors(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+from tests.cli.steady import LEARNER, refused, said, up
 
 
 def table(*arguments: object) -> list[str]:
@@ -77,20 +27,6 @@ def refused(code: int, *arguments: object) -> str:
     result = fedactors(*arguments)
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (code, "", 1), result.output
     return result.stderr
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    path = tmp_path_factory.mktemp("models")
-    (path / "learner.py").write_text(dedent(LEARNER))
-    (path / "federation.toml").write_text(dedent(CONFIG))
-    return path
-
-
-def up(place: Path, name: str, *overrides: str) -> Path:
-    settings = [part for override in overrides for part in ("--set", override)]
-    said("up", place / "federation.toml", "--in-process", "-q", "--run-dir", place / name, *settings)
-    return place / name
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +128,7 @@ async def test_a_controller_at_work_is_asked_for_what_it_keeps(place, tmp_path):
     namespace: dict[str, type] = {}
     exec(dedent(LEARNER), namespace)
     at = ["--address", f"grpc://{tmp_path}/s.sock"]
-    async with asyncio.timeout(60), Federation(config, addresses=[at[1]], journal=NoJournal()) as federation:
+    async with asyncio.timeout(60), Federation(config, addresses=[at[1]]) as federation:
         assert await asyncio.to_thread(said, "models", "ls", *at) == "there is no version yet\n"
         federation.add_learner(namespace["Steady"])
         await federation.run()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.test_models import fedactors, place, said, up  # noqa: F401  # a fixture
+from tests.cli.steady import fedactors, said, up
 
 SEED = "was begun with seed = 1; it cannot go on with 9"
 STORE = "knows version 2; name the run's own store"
@@ -18,7 +18,7 @@ def state(run):
 
 
 @pytest.mark.parametrize("verb", ["up", "controller"])
-def test_settings_that_are_refused_leave_no_trace(place, verb):  # noqa: F811
+def test_settings_that_are_refused_leave_no_trace(place, verb):
     run = up(place, f"refused-by-{verb}")
     configured = (run / "config.toml").read_text()
     address = ["--address", f"grpc://{run}/s.sock"] if verb == "controller" else []
@@ -30,7 +30,7 @@ def test_settings_that_are_refused_leave_no_trace(place, verb):  # noqa: F811
     assert state(run) == ("finished", 2, 2)
 
 
-def test_a_finished_run_goes_on_with_more_rounds(place):  # noqa: F811
+def test_a_finished_run_goes_on_with_more_rounds(place):
     run = up(place, "extended")
     assert "finished: round 2 is committed, the last of 2" in said("up", "--resume", run, "--in-process", "-q")
     said("up", "--resume", run, "--in-process", "-q", "--set", "stop.rounds=4")
