@@ -57,6 +57,12 @@ def said(*arguments: object) -> str:
     return result.stdout
 
 
+def refused(code: int, *arguments: object) -> str:
+    result = fedactors(*arguments)
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (code, "", 1), result.output
+    return result.stderr
+
+
 def written(path: Path) -> Path:
     """A directory with its files."""
     (path / "learner.py").write_text(dedent(LEARNER))

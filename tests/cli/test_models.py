@@ -23,12 +23,6 @@ def table(*arguments: object) -> list[str]:
     return lines
 
 
-def refused(code: int, *arguments: object) -> str:
-    result = fedactors(*arguments)
-    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (code, "", 1), result.output
-    return result.stderr
-
-
 @pytest.fixture(scope="module")
 def run(place):
     return up(place, "run")
