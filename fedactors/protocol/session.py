@@ -290,12 +290,25 @@ class Session:
             self.cut("the session was closed without a goodbye")
         elif has_said_goodbye(self._state, self._role):
             await self._linger()
-        elif self._loss is None:
-            await self.stream.finish()
+        else:
+            await self._finish()
         self._timer.cancel()
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait([self._writer])
+
+    async def _finish(self) -> None:
+        """After the peer's goodbye: what was handed over is still written, nothing more is taken."""
+        self._timer.cancel()
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while self._outbox and self._loss is None:
+                    await self._progress()
+        except TimeoutError:
+            self.cut("the peer takes nothing more")
+        if self._loss is None:
+            self._loss = "the peer has said goodbye"
+            await self.stream.finish()
 
     async def _linger(self) -> None:
         try:

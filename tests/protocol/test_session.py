@@ -351,6 +351,17 @@ async def test_what_was_under_way_when_the_other_side_said_goodbye_still_arrives
         assert await controller.receive() == Goodbye(GoodbyeReason.LEFT)
 
 
+async def test_what_was_handed_over_before_the_end_is_written_before_it(place):
+    async with sessions(place) as (learner, controller):
+        await controller.goodbye(GoodbyeReason.FINISHED)
+        assert await learner.receive() == Goodbye(GoodbyeReason.FINISHED, "")
+        await learner.send(EVALUATED)
+        await learner.close()
+        assert await controller.receive() == EVALUATED
+        with pytest.raises(SessionLost, match="the peer has said goodbye"):
+            await learner.send(EVALUATED)
+
+
 async def test_closing_after_a_goodbye_waits_until_it_was_heard(place):
     heard = []
 
