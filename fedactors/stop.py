@@ -1,4 +1,4 @@
-"""When a federation stops: after so many rounds, updates, or so much time, or when a metric is good enough or no longer gets better.
+"""When a federation stops: after so many rounds, updates or seconds, or when a metric is good enough or no longer gets better.
 
 `StopConditions` are the options; `conditions.start()` is a `StopState`, which is told of each commit and each ended round and
 answers in constant time with the reason to stop, in words that name the figures.
