@@ -10,7 +10,7 @@ connection of its own, as it would between machines.
 
 What the columns mean, all of them of the controller's process:
 
-    joins/s      from the moment that all learners begin to connect, at once, to the last one's joining
+    joins/s      with AT_ONCE of them on their way at a time; `--at-once 10000` lets them come all together
     cpu ms       processor time for each of them; unlike joins/s, it hardly depends on who else uses the machine
     KB           resident memory for each learner, after a garbage collection; and what malloc_trim leaves of it
     idle cpu     share of one processor while nothing but heartbeats moves
@@ -31,8 +31,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +59,7 @@ HEARTBEATS_PER_S = 1_000
 """That one controller is asked to bear: 10,000 learners are given a heartbeat of 10 s."""
 MISSED_MAX = 5
 PATIENCE_S = 300.0
+AT_ONCE = 256
 WARM_UP = 10
 """Learners that join first, so that what is loaded and made once is not counted."""
 
@@ -85,7 +86,7 @@ class Tiny(Learner):
 
 
 async def serve_learners(address: Address, first: int, count: int, *, shared: bool) -> None:
-    """Learners in this process; they connect, all at once, when a line comes."""
+    """Learners in this process; a line says how many more shall connect."""
     transport = GrpcTransport()
     channels = [transport.connect(address) for _ in range(1 if shared else count)]
     clients = [
@@ -95,40 +96,54 @@ async def serve_learners(address: Address, first: int, count: int, *, shared: bo
         for index in range(count)
     ]
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    await asyncio.gather(*(client.run() for client in clients))
+    running: list[asyncio.Task[None]] = []
+    while len(running) < count:
+        more = int(await asyncio.to_thread(sys.stdin.readline))
+        running += [asyncio.create_task(client.run()) for client in clients[len(running) : len(running) + more]]
+    await asyncio.gather(*running)
     await asyncio.gather(*(channel.close() for channel in channels))
 
 
-@dataclass(frozen=True, slots=True)
-class Crowd:
-    """The processes of the learners; who is to join next is told by a line to one of them."""
+@dataclass(slots=True)
+class Hosts:
+    """The processes of the learners, and how many of each have not been told to join."""
 
-    processes: tuple[asyncio.subprocess.Process, ...]
+    waiting: dict[asyncio.subprocess.Process, int]
 
-    def join(self) -> None:
-        """Let them begin."""
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.write(b"join\n")
+    def join(self, number: int) -> None:
+        """Let so many more of them connect, shared out evenly; what a process does not have falls to the next."""
+        fewest_first = sorted(self.waiting, key=self.waiting.__getitem__)
+        for place, process in enumerate(fewest_first):
+            share = min(number // (len(self.waiting) - place), self.waiting[process])
+            number -= share
+            self.waiting[process] -= share
+            if share:
+                assert process.stdin is not None
+                process.stdin.write(f"{share}\n".encode())
+
+    async def ended(self) -> None:
+        """The federation has told all of them goodbye."""
+        for process in self.waiting:
+            await process.wait()
 
 
 @asynccontextmanager
-async def crowd(address: str, learners: range, workers: int, *, shared: bool) -> AsyncIterator[Crowd]:
-    """So many learners, ready to join."""
+async def hosts(address: str, learners: range, workers: int, *, shared: bool) -> AsyncIterator[Hosts]:
+    """Processes with so many learners, ready to join."""
     bounds = np.linspace(learners.start, learners.stop, workers + 1).astype(int).tolist()
-    processes = []
+    waiting: dict[asyncio.subprocess.Process, int] = {}
     try:
         for start, stop in pairwise(bounds):
             arguments = [__file__, "--serve", address, str(start), str(stop - start), str(int(shared))]
             pipe = asyncio.subprocess.PIPE
-            processes.append(await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=pipe, stdout=pipe))
-        for process in processes:
+            process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=pipe, stdout=pipe)
+            waiting[process] = stop - start
+        for process in waiting:
             assert process.stdout is not None
             await process.stdout.readline()
-        yield Crowd(tuple(processes))
+        yield Hosts(waiting)
     finally:
-        for process in processes:
+        for process in waiting:
             if process.returncode is None:
                 process.kill()
             await process.wait()
@@ -231,52 +246,70 @@ def configuration(learners: int, heartbeat_s: float) -> dict[str, Any]:
     }
 
 
-async def measure(learners: int, connections: str, address: str, idle_s: float, profile: str | None) -> Figures:
+async def join_all(rest: Hosts, news: News, learners: int, at_once: int) -> None:
+    """Have the others join, so many of them on their way at a time."""
+    asked = news.joined
+    while news.joined < learners:
+        more = min(news.joined + at_once, learners) - asked
+        if more >= min(at_once // 4, learners - asked):
+            rest.join(more)
+            asked += more
+        await news.until_joined(news.joined + 1)
+
+
+@contextmanager
+def profiled(path: str | None) -> Iterator[None]:
+    """With cProfile's statistics of the block in this file, if there is a path."""
+    profiler = cProfile.Profile()
+    if path:
+        profiler.enable()
+    yield
+    if path:
+        profiler.disable()
+        profiler.dump_stats(path)
+
+
+async def measure(learners: int, address: str, arguments: argparse.Namespace) -> Figures:
     """One point, in a process that has done nothing else."""
-    heartbeat_s = max(1.0, learners / HEARTBEATS_PER_S)
-    shared, workers = connections == "shared", min(WORKERS, os.cpu_count() or 1)
-    profiler = cProfile.Profile() if profile else None
+    heartbeat_s = arguments.heartbeat_s or max(1.0, learners / HEARTBEATS_PER_S)
+    shared, workers, idle_s = arguments.connections == "shared", min(WORKERS, os.cpu_count() or 1), arguments.idle_s
     async with Federation(configuration(learners, heartbeat_s), addresses=[address]) as federation:
         here, news = str(federation.addresses[0]), News(federation)
         async with (
-            crowd(here, range(WARM_UP), 1, shared=shared) as first,
-            crowd(here, range(WARM_UP, learners), workers, shared=shared) as rest,
+            hosts(here, range(WARM_UP), 1, shared=shared) as first,
+            hosts(here, range(WARM_UP, learners), workers, shared=shared) as rest,
         ):
-            first.join()
-            await news.until_joined(WARM_UP)
+            await join_all(first, news, WARM_UP, WARM_UP)
             trim()
             before_kb, cpu_s, began_s = rss_kb(), time.process_time(), time.perf_counter()
-            if profiler:
-                profiler.enable()
-            rest.join()
             async with LagMeter() as joining:
-                await news.until_joined(learners)
+                with profiled(arguments.profile):
+                    await join_all(rest, news, learners, arguments.at_once)
             took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
-            if profiler:
-                profiler.disable()
-                profiler.dump_stats(profile)
             gc.collect()
             after_kb = rss_kb()
             trim()
             trimmed_kb = rss_kb()
             await asyncio.sleep(min(heartbeat_s, idle_s))
             idle_cpu_s = time.process_time()
-            await asyncio.sleep(idle_s)
+            with profiled(arguments.profile and f"{arguments.profile}.idle"):
+                await asyncio.sleep(idle_s)
             idle_cpu_s = time.process_time() - idle_cpu_s
             async with LagMeter() as idling:
                 await asyncio.sleep(idle_s)
             round_cpu_s, round_began_s = time.process_time(), time.perf_counter()
             async with LagMeter() as training:
-                await federation.admin.order("start")
-                await news.until_committed()
+                with profiled(arguments.profile and f"{arguments.profile}.round"):
+                    await federation.admin.order("start")
+                    await news.until_committed()
             round_s, round_cpu_s = time.perf_counter() - round_began_s, time.process_time() - round_cpu_s
             record = await news.until_over()
-            for process in (*first.processes, *rest.processes):
-                await process.wait()
+            await first.ended()
+            await rest.ended()
     new = learners - WARM_UP
     return Figures(
         learners=learners,
-        connections=connections,
+        connections=arguments.connections,
         heartbeat_s=heartbeat_s,
         joins_per_s=new / took_s,
         join_cpu_ms=cpu_s / new * 1000,
@@ -309,7 +342,7 @@ def point(learners: int, arguments: argparse.Namespace) -> Figures:
     """One point, in this process."""
     with TemporaryDirectory(prefix="fedactors-connections-") as folder:
         address = "grpc://127.0.0.1:0" if arguments.over == "tcp" else f"grpc://{folder}/controller.sock"
-        return asyncio.run(measure(learners, arguments.connections, address, arguments.idle_s, arguments.profile))
+        return asyncio.run(measure(learners, address, arguments))
 
 
 def point_apart(learners: int, options: list[str]) -> dict[str, Any]:
@@ -358,8 +391,12 @@ def main() -> None:
     parser.add_argument("--connections", choices=("own", "shared"), default="own", help="shared: one for each learner process")
     parser.add_argument("--over", choices=("tcp", "unix"), default="tcp")
     parser.add_argument("--idle-s", type=float, default=10.0, help="how long they are idle, twice")
+    parser.add_argument("--heartbeat-s", type=float, help="liveness.heartbeat_s; by default 1 s, 10 s with 10,000 learners")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--profile", help="write cProfile's statistics of the joining to this file; spoils the figures")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, help="learners that are joining at a time")
+    parser.add_argument(
+        "--profile", help="write cProfile's statistics to FILE, FILE.idle and FILE.round; spoils the figures", metavar="FILE"
+    )
     parser.add_argument("--point", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -375,6 +412,8 @@ def main() -> None:
         return
     grid, idle_s = ([100], 0.5) if arguments.smoke else (arguments.learners, arguments.idle_s)
     options = ["--connections", arguments.connections, "--over", arguments.over, "--idle-s", str(idle_s)]
+    options += ["--at-once", str(arguments.at_once)]
+    options += ["--heartbeat-s", str(arguments.heartbeat_s)] if arguments.heartbeat_s else []
     options += ["--profile", arguments.profile] if arguments.profile else []
     print(f"{os.cpu_count()} cores, {sys.platform}, Python {sys.version.split()[0]}, {files:,} files, {' '.join(options)}")
     print("".join(f"{title:>10}" for title in TITLES))
