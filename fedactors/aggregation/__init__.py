@@ -1,6 +1,6 @@
 """How updates become a new global model.
 
-    base        the interface: Contribution, Fold, Rule
+    base        the interface: Contribution, Fold, Rule; state: what a Fold keeps from round to round
     weighting   an update's factor, from what its learner reports; discount: from its staleness
     roll        who is in the open round, and why it cannot be combined
     wrapping    a rule around a rule: ordered, clipped, frozen, server
@@ -25,6 +25,7 @@ A new rule is one file here and one entry point in the group `fedactors.aggregat
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.discount import Constant, Discount
 from fedactors.aggregation.ordered import Ordered
+from fedactors.aggregation.state import FoldState
 from fedactors.aggregation.weighting import Weighting
 
-__all__ = ["Constant", "Contribution", "Discount", "Fold", "Ordered", "Rule", "Weighting"]
+__all__ = ["Constant", "Contribution", "Discount", "Fold", "FoldState", "Ordered", "Rule", "Weighting"]

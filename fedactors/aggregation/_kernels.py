@@ -80,7 +80,7 @@ class WeightedMean:
             with self._scratch.bench() as bench:
                 total.add_all(scaled, bench)
 
-        share_out(work, self._sums, self._elements * len(scaled))
+        share_out(work, self._sums, self._elements)
 
     def mean_of(self, terms: Iterable[Term]) -> Buffer:
         """The mean of these buffers alone, in a new buffer; bit by bit what `add_all` and `take` make of them.
@@ -97,7 +97,7 @@ class WeightedMean:
                 total.add_all(scaled, bench)
                 total.mean(out, scale.factors, bench)
 
-        share_out(work, cut(self._layout, RESIDENT_BLOCK), self._elements * len(scaled))
+        share_out(work, cut(self._layout, RESIDENT_BLOCK), self._elements)
         zero_padding(out, self._layout)
         return out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 
 from fedactors.aggregation._kernels import BLOCK, Block, add_scaled, cut, write_mean
@@ -15,11 +17,17 @@ class RunningSum:
 
     A float32 model takes 8 bytes a parameter here. 10,000 additions and subtractions of terms of one magnitude leave an error of
     1e-12 of that magnitude.
+
+    Attributes:
+        total: float64[elements], the sum, run by run.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._sums = [(block, np.zeros(block.size)) for block in cut(layout, BLOCK)]
-        self._elements = sum(block.size for block, _ in self._sums)
+        blocks = cut(layout, BLOCK)
+        self._elements = sum(block.size for block in blocks)
+        self.total = np.zeros(self._elements)
+        ends = accumulate(block.size for block in blocks)
+        self._sums = [(block, self.total[end - block.size : end]) for block, end in zip(blocks, ends, strict=True)]
         self._scratch = Scratch(max((total.nbytes for _, total in self._sums), default=0))
 
     def add(self, buffer: Buffer, factor: float) -> None:
@@ -44,5 +52,4 @@ class RunningSum:
 
     def clear(self) -> None:
         """Begin again."""
-        for _, total in self._sums:
-            total[:] = 0.0
+        self.total[:] = 0.0

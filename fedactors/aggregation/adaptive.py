@@ -12,7 +12,7 @@ from fedactors.aggregation._kernels import BLOCK
 from fedactors.aggregation._scratch import Scratch
 from fedactors.aggregation.server import ServerOptimiser, Stepper
 from fedactors.errors import ConfigError
-from fedactors.model import Array
+from fedactors.model import Array, Weights
 
 
 class Adaptive(ServerOptimiser):
@@ -51,6 +51,10 @@ class Moments(Stepper):
     def step(self, at: slice, delta: Array) -> None:
         with self._scratch.bench() as bench:
             self._step(self._m[at], self._v[at], delta, bench.array(delta.size, delta.dtype))
+
+    @override
+    def state(self) -> Weights:
+        return {"m": self._m, "v": self._v}
 
     def _step(self, m: Array, v: Array, delta: Array, tmp: Array) -> None:
         np.multiply(delta, delta, out=tmp)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from fedactors.aggregation.state import STATELESS, FoldState
+from fedactors.errors import ModelError
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
 from fedactors.task import TrainReport
 
@@ -75,6 +77,19 @@ class Fold(ABC):
 
     def forget(self, learner: LearnerId) -> None:  # noqa: B027  # most rules have nothing to forget
         """A learner has left: what is kept of it from round to round counts no more. The open round keeps its update."""
+
+    def state(self) -> FoldState:
+        """What is kept from round to round; asked for between two rounds. Empty where each round begins anew."""
+        return STATELESS
+
+    def restore(self, state: FoldState) -> None:
+        """Have a fold that was just made go on where the one went on that gave this state, bit by bit.
+
+        Raises:
+            ModelError: it is not a state of this rule on this layout; the fold is of no use any more.
+        """
+        if state:
+            raise ModelError("this rule keeps nothing from round to round, and something was kept")
 
 
 class Rule(ABC):

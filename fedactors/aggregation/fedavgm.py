@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from fedactors.aggregation.server import ServerOptimiser, Stepper
 from fedactors.errors import ConfigError
-from fedactors.model import Array
+from fedactors.model import Array, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +55,7 @@ class Momentum(Stepper):
         np.multiply(m, self._b, out=m)
         np.add(m, delta, out=m)
         np.multiply(m, self._eta, out=delta)
+
+    @override
+    def state(self) -> Weights:
+        return {"m": self._m}

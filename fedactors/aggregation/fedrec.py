@@ -13,8 +13,9 @@ from fedactors.aggregation._kernels import zero_padding
 from fedactors.aggregation._running import RunningSum
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll, named
+from fedactors.aggregation.state import FoldState, put_back
 from fedactors.errors import ModelError
-from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+from fedactors.model import Array, Buffer, GlobalModel, Layout, LearnerId
 
 REBUILT_EVERY = 1_000
 """Replaced updates after which the sums are made anew from the latest updates: one pass over all learners in so many commits."""
@@ -30,7 +31,8 @@ class FedRec(Rule):
 
     A commit costs O(1) models of arithmetic, not one for each learner. W is summed in float64, z exactly. Integer tensors are the
     exact mean, rounded once, half to even. An old update that is not finite, or that is replaced after many others, has the sums
-    made anew rather than subtracted from. Memory: W takes twice a float32 model, and each learner's latest update is kept.
+    made anew rather than subtracted from. Memory: W takes twice a float32 model, and each learner's latest update is kept. Each
+    commit puts W into the model store, and the updates that are new; the store holds as many models as the rule.
 
     Source: Stripelis, Ambite et al., MetisFL, arXiv:2311.00334, where it is called FedRec.
     """
@@ -122,3 +124,26 @@ class FedRecFold(Fold):
         if learner in self._latest:
             self._forgotten = True
             self._subtract(learner)
+
+    @override
+    def state(self) -> FoldState:
+        """W, when it was last made anew, and who is in it with what."""
+        factors = np.array([latest.factor for latest in self._latest.values()], np.float64)
+        updates = {learner: latest.buffer for learner, latest in self._latest.items()}
+        return FoldState(self._sums() | {"factors": factors}, tuple(self._latest), updates)
+
+    @override
+    def restore(self, state: FoldState) -> None:
+        sums = self._sums()
+        factors = np.empty(len(state.learners))
+        put_back(state.arrays, sums | {"factors": factors})
+        if missing := [learner for learner in state.learners if learner not in state.updates]:
+            raise ModelError(f"the latest updates of {named(missing)} were not kept")
+        self._replaced = int(sums["replaced"])
+        self._latest = {
+            learner: _Latest(state.updates[learner], float(factor))
+            for learner, factor in zip(state.learners, factors, strict=True)
+        }
+
+    def _sums(self) -> dict[str, Array]:
+        return {"sum": self._sum.total, "replaced": np.array(self._replaced, np.int64)}

@@ -23,7 +23,10 @@ from typing_extensions import override
 T = TypeVar("T")
 
 SHARED_MIN = 1_000_000
-"""Elements that a call must read to be shared out: with fewer, waking a thread costs more than the thread saves."""
+"""Elements that must be worked on for a call to be shared out: with fewer, two threads cost each other more than they save.
+
+A thread must be woken, and numpy calls that are over after some microseconds have threads wait for the interpreter by turns.
+"""
 
 
 class Lanes(ABC):

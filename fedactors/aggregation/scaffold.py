@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from typing_extensions import override
 from fedactors.aggregation._kernels import WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll
+from fedactors.aggregation.state import FoldState
 from fedactors.errors import ConfigError
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
 from fedactors.variates import plain_layout
@@ -104,3 +105,13 @@ class ScaffoldFold(Fold):
     @override
     def forget(self, learner: LearnerId) -> None:
         self._known.discard(learner)
+
+    @override
+    def state(self) -> FoldState:
+        """Who has taken part; c is in the model."""
+        return FoldState(learners=tuple(sorted(self._known)))
+
+    @override
+    def restore(self, state: FoldState) -> None:
+        super().restore(replace(state, learners=()))
+        self._known = set(state.learners)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,13 @@ from fedactors.aggregation._kernels import accumulator, blocks, values, zero_pad
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.lanes import share_out
+from fedactors.aggregation.state import NOTHING, FoldState, put_back
 from fedactors.aggregation.widened import Widened
 from fedactors.aggregation.wrapping import Wrapping, WrappingFold
-from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, is_floating
+from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, Weights, is_floating
+
+OWN = "optimiser."
+"""What the names of an optimiser's arrays begin with, among those of the rule that combines."""
 
 
 class Stepper(ABC):
@@ -36,13 +40,18 @@ class Stepper(ABC):
         Several blocks may be stepped at once, in any order.
         """
 
+    def state(self) -> Weights:
+        """The arrays that are kept from step to step, by name; what was kept is copied into them on `Fold.restore`."""
+        return NOTHING
+
 
 class ServerOptimiser(Rule):
     """A rule that steps along the combined update; by itself it combines by fedavg, otherwise `ServerStep(optimiser, rule)`.
 
     Floating-point tensors are stepped, in float32 (float64 for float64); integers and bools are what the combining rule says.
     16-bit tensors are combined in float32, so that their small updates are not lost before the optimiser sees them.
-    Memory: the optimiser's state stays from round to round, one or two float32 models.
+    Memory: the optimiser's state stays from round to round, one or two float32 models; each commit puts a copy into the model
+    store, so that a restarted aggregator and a resumed run go on with it.
     """
 
     @abstractmethod
@@ -101,6 +110,27 @@ class ServerFold(WrappingFold):
         if self._widened.copies:
             return super().commit_with(contributions, current)
         return self._stepped(current, self._fold.commit_with(contributions, current))
+
+    @override
+    def state(self) -> FoldState:
+        inner = self._fold.state()
+        return replace(inner, arrays={**inner.arrays, **self._moments()})
+
+    @override
+    def restore(self, state: FoldState) -> None:
+        own = self._moments()
+        put_back({name: array for name, array in state.arrays.items() if name.startswith(OWN)}, own)
+        inner = {name: array for name, array in state.arrays.items() if name not in own}
+        self._fold.restore(replace(state, arrays=inner))
+
+    def _moments(self) -> dict[str, Array]:
+        """The optimiser's arrays, by the number of their run."""
+        return {
+            f"{OWN}{number}.{name}": array
+            for number, (_, _, _, stepper) in enumerate(self._runs)
+            if stepper is not None
+            for name, array in stepper.state().items()
+        }
 
     def _wide(self, current: GlobalModel) -> GlobalModel:
         return GlobalModel(current.version, self._widened.layout, self._widened.buffer(current.buffer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from fedactors.aggregation.base import Contribution, Fold, Rule
+from fedactors.aggregation.state import FoldState
 from fedactors.model import Buffer, GlobalModel, LearnerId
 from fedactors.task import TrainReport
 
@@ -59,3 +60,11 @@ class WrappingFold(Fold):
     @override
     def forget(self, learner: LearnerId) -> None:
         self._fold.forget(learner)
+
+    @override
+    def state(self) -> FoldState:
+        return self._fold.state()
+
+    @override
+    def restore(self, state: FoldState) -> None:
+        self._fold.restore(state)

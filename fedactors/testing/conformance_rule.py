@@ -51,6 +51,7 @@ def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True, move
     _refuses_to_combine_nothing(rule)
     _gives_the_same_bits_in_any_order(rule)
     _does_not_mind_the_leave_of_a_stranger(rule)
+    _goes_on_from_its_state(rule)
     if rule.variates:
         _combines_tensors_alike_with_variates_and_without(rule)
         _leaves_variates_that_nobody_moves(rule)
@@ -202,6 +203,33 @@ def _does_not_mind_the_leave_of_a_stranger(rule: Rule) -> None:
     fold.forget("nobody")
     said = "a learner that left before it had sent anything changed the result"
     assert _combined(fold, _enough(rule)).tobytes() == _combined(rule.fold(LAYOUT), _enough(rule)).tobytes(), said
+
+
+def _goes_on_from_its_state(rule: Rule) -> None:
+    fold, model = rule.fold(LAYOUT), _current()
+    for number in range(3):
+        model = _next_round(rule, fold, model, number)
+    kept = fold.state()
+    bits = {learner: update.tobytes() for learner, update in kept.updates.items()}
+    other = rule.fold(LAYOUT)
+    other.restore(replace(kept, arrays={name: array.copy() for name, array in kept.arrays.items()}))
+    there = here = model
+    for number in range(3, 5):
+        there, here = _next_round(rule, fold, there, number), _next_round(rule, other, here, number)
+        assert there.buffer.tobytes() == here.buffer.tobytes(), (
+            "a fold that restored another one's state goes on with other bits; state() must hold whatever is kept between rounds"
+        )
+    after = {learner: update.tobytes() for learner, update in kept.updates.items()}
+    assert after == bits, "an update that was in a state was written to afterwards"
+
+
+def _next_round(rule: Rule, fold: Fold, model: GlobalModel, number: int) -> GlobalModel:
+    """A round whose learners are partly those of the round before; one of them leaves."""
+    learners = range(number, number + max(3, rule.updates_min))
+    updates = [_contribution(f"learner-{i}", example_buffer(10 * number + i), 10.0 + i + number, model.buffer) for i in learners]
+    combined = _combined(fold, updates, model)
+    fold.forget(f"learner-{number + 1}")
+    return GlobalModel(model.version + 1, LAYOUT, combined)
 
 
 def _stays_where_all_updates_are(rule: Rule) -> None:
