@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from fedactors.actors.compute import Compute
+from fedactors.actors.kept_state import KeptState
 from fedactors.actors.kept_updates import KeptUpdates
 from fedactors.actors.messages import (
     BorrowBuffer,
@@ -91,6 +92,7 @@ class Aggregator(Actor[ToAggregator]):
         self._store = store
         self._journal = journal
         self._kept = KeptUpdates(journal, store)
+        self._state = KeptState(store, compute)
         self._controller = controller
         self._compute = compute
         self._model: GlobalModel | None = None
@@ -104,9 +106,11 @@ class Aggregator(Actor[ToAggregator]):
     @override
     async def started(self) -> None:
         try:
-            self._resume(await self._store.ask(GetModel()))
+            model = await self._store.ask(GetModel())
         except Rejected:
             return  # the federation is new: Initialise brings the model
+        self._fold = await self._state.restored(self._plan.rule, model, self._journal.story.here)
+        self._move_on(model)
 
     # ------------------------------------------------------------------------------------------------------------- buffers
 
@@ -167,7 +171,8 @@ class Aggregator(Actor[ToAggregator]):
         self._check(message.layout)
         model = GlobalModel(0, message.layout, message.buffer)
         await self._store.ask(PutModel(model))
-        self._resume(model)
+        self._fold = self._plan.rule.fold(model.layout)
+        self._move_on(model)
         self._controller.tell(Initialised(message.source, model))
 
     def _check(self, layout: Layout) -> None:
@@ -176,10 +181,6 @@ class Aggregator(Actor[ToAggregator]):
             raise Rejected(problem)
         for pattern in scope.unmatched("frozen", (tensor.name for tensor in layout.tensors)):
             log.warning("pattern_matches_nothing", key="model.frozen", pattern=pattern)
-
-    def _resume(self, model: GlobalModel) -> None:
-        self._fold = self._plan.rule.fold(model.layout)
-        self._move_on(model)
 
     def _move_on(self, model: GlobalModel, unused: Iterable[Version] = ()) -> None:
         """This is the newest version; of the older ones, those that learners still train from are kept."""
@@ -287,9 +288,12 @@ class Aggregator(Actor[ToAggregator]):
             return
         self._release()
         model = GlobalModel(current.version + 1, current.layout, buffer)
+        state = fold.state()
+        await self._state.keep(state, model.version)
         self._kept.committing(message.round, model.version)
         await self._store.ask(PutModel(model))
         self._kept.committed()
+        self._state.committed(state)
         self._move_on(model, message.unused)
         message.reply_to.tell(Combined(message.round, model.version))
 

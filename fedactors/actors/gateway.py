@@ -63,6 +63,7 @@ from fedactors.protocol import (
 )
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
 from fedactors.scope import WHOLE, Scope
+from fedactors.storage.entries import learner_problem
 from fedactors.task import TaskId, TaskKey
 from fedactors.transport import Address, Listener, Stream, Transport
 
@@ -195,6 +196,8 @@ class Gateway(Actor[ToGateway]):
             return (
                 f"this controller speaks wire version {WIRE_VERSION}, the learner {hello.wire_version}: install matching releases"
             )
+        if (problem := learner_problem(hello.learner)) is not None:
+            return problem
         if hello.federation and hello.federation != self._terms.federation:
             return f"no federation named {hello.federation!r:.80} is served here; this one is {self._terms.federation!r}"
         if hello.learner not in self._learners and len(self._learners) >= self._terms.learners_max:

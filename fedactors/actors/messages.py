@@ -23,7 +23,7 @@ from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, Push
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.runtime import ActorRef, Request
 from fedactors.selection.base import Candidate
-from fedactors.storage.entries import Entry, LearnerModel, Model
+from fedactors.storage.entries import Entry, LearnerModel, Model, RuleState
 from fedactors.task import EvaluationReport, Refusal, Round, TaskId, TrainReport
 from fedactors.transport import Address, Stream
 
@@ -478,7 +478,7 @@ ToAggregator = (
 
 @dataclass(frozen=True, slots=True)
 class PutModel(Request[None]):
-    """Keep a version, or what a learner sent back."""
+    """Keep a version, what a learner sent back, or what the rule keeps with a version that is about to be kept."""
 
     model: Model
 
@@ -496,6 +496,20 @@ class ForgetUpdates:
     """What these learners sent back is in a version now."""
 
     learners: tuple[LearnerId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetRuleStates(Request[list[RuleState]]):
+    """What the rule kept with this version, the newest."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRuleStates:
+    """The rule keeps nothing of these learners any more; None: nothing but updates of learners."""
+
+    learners: tuple[LearnerId | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,7 +538,9 @@ class GetBlob(Request[EncodedBlob]):
     version: Version | None = None
 
 
-ToModelStore = PutModel | GetUpdate | ForgetUpdates | DescribeVersion | GetVersions | GetModel | GetBlob
+ToModelStore = (
+    PutModel | GetUpdate | ForgetUpdates | GetRuleStates | ForgetRuleStates | DescribeVersion | GetVersions | GetModel | GetBlob
+)
 
 # --------------------------------------------------------------------------------------------------------- to a LearnerProxy
 

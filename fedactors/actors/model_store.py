@@ -6,9 +6,11 @@ from collections import OrderedDict
 
 from fedactors.actors.messages import (
     DescribeVersion,
+    ForgetRuleStates,
     ForgetUpdates,
     GetBlob,
     GetModel,
+    GetRuleStates,
     GetUpdate,
     GetVersions,
     PutModel,
@@ -20,7 +22,7 @@ from fedactors.model import GlobalModel, Version
 from fedactors.protocol import EncodedBlob, encode_blob
 from fedactors.runtime import Actor, handle
 from fedactors.storage.base import Storage
-from fedactors.storage.entries import Entry, LearnerModel
+from fedactors.storage.entries import Entry, LearnerModel, RuleState, rule_owner
 from fedactors.storage.facts import of_round
 
 log = get_logger("fedactors.model_store")
@@ -42,7 +44,7 @@ class ModelStore(Actor[ToModelStore]):
 
     @handle
     async def put(self, message: PutModel) -> None:
-        """Keep a version, or what a learner sent back."""
+        """Keep a version, what a learner sent back, or what the rule keeps."""
         await self._storage.put(message.model)
         if isinstance(message.model, GlobalModel):
             self._newest = message.model.version
@@ -60,6 +62,16 @@ class ModelStore(Actor[ToModelStore]):
     async def forget_updates(self, message: ForgetUpdates) -> None:
         """What these learners sent back is in a version now."""
         await self._storage.erase(message.learners)
+
+    @handle
+    async def rule_states(self, message: GetRuleStates) -> list[RuleState]:
+        """What the rule kept with the newest version."""
+        return await self._storage.rule_states(message.version)
+
+    @handle
+    async def forget_rule_states(self, message: ForgetRuleStates) -> None:
+        """The rule does not keep them any more."""
+        await self._storage.erase([rule_owner(learner) for learner in message.learners])
 
     @handle
     async def describe(self, message: DescribeVersion) -> None:

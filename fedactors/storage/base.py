@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedactors.model import GlobalModel, LearnerId, Version
-from fedactors.storage.entries import Entry, Facts, LearnerModel, Model, Owner, Statistics
+from fedactors.storage.entries import Entry, Facts, LearnerModel, Model, Owner, RuleState, Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Storage(ABC):
 
     Implementations are frozen dataclasses whose fields are their options. `ShelvedStorage` has everything but the place: most
     backends are a `Shelf` in it. A model is written once. Where a store's limits are reached, the models that were put first make
-    room, but never the newest version, and never for a model that could not be put.
+    room, but never the newest version nor what a rule keeps with it, and never for a model that could not be put.
     """
 
     @abstractmethod
@@ -96,7 +96,17 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def erase(self, learners: Iterable[LearnerId]) -> None:
+    async def rule_states(self, version: Version) -> list[RuleState]:
+        """What was put for a rule until this version, which is the newest: the newest of each learner's, and what else there is.
+
+        What was put for a later version, which never came to be, is forgotten.
+
+        Raises:
+            StoreError: one cannot be read, or is damaged.
+        """
+
+    @abstractmethod
+    async def erase(self, owners: Iterable[Owner]) -> None:
         """Forget the lineages of these learners, and what they lay on; versions that they contributed to stay."""
 
     @abstractmethod

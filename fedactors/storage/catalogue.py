@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fedactors.errors import ConfigError, StoreError
-from fedactors.storage.entries import Entry, Key, Owner
+from fedactors.storage.entries import Entry, Key, Owner, is_rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,26 @@ class Catalogue:
         """What has to go when a model comes; the catalogue is not changed.
 
         The oldest of the same owner go beyond `lineage_length`; then whatever was put first, until all is within `max_bytes`.
-        The newest version stays, for training resumes from it.
+        The newest version stays, for training resumes from it, and so does what a rule keeps with it: that goes when the next
+        version comes for which something else is kept.
 
         Raises:
             StoreError: the model would not fit if everything else had gone.
         """
         own = self._lineages.get(key.owner, {})
-        beyond = len(own) + 1 - limits.lineage_length if limits.lineage_length else 0
+        beyond = len(own) + 1 - limits.lineage_length if limits.lineage_length and not is_rule(key.owner) else 0
         going = {entry.key: entry for entry, _ in zip(own.values(), range(beyond), strict=False)}
+        if key.owner is None:
+            going |= {entry.key: entry for entry in self._replaced()}
         if limits.max_bytes:
             going |= self._over(key, nbytes - sum(entry.nbytes for entry in going.values()), going, limits.max_bytes)
         return list(going.values())
+
+    def _replaced(self) -> Iterator[Entry]:
+        """What a rule has kept anew since: all but the newest of each of its owners."""
+        for owner, lineage in self._lineages.items():
+            if is_rule(owner) and len(lineage) > 1:
+                yield from list(lineage.values())[:-1]
 
     def _over(self, key: Key, coming_bytes: int, going: dict[Key, Entry], max_bytes: int) -> dict[Key, Entry]:
         more: dict[Key, Entry] = {}
@@ -114,12 +123,12 @@ class Catalogue:
         for entry in self._by_key.values():
             if left <= max_bytes:
                 break
-            if entry.key not in going and entry is not resumed_from:
+            if entry.key not in going and entry is not resumed_from and not is_rule(entry.key.owner):
                 more[entry.key] = entry
                 left -= entry.nbytes
         if left > max_bytes:
             raise StoreError(
                 f"{key} cannot be kept: {left:,} bytes are more than max_bytes={max_bytes}, "
-                "even if everything else is evicted but the newest version; raise the limit"
+                "even if everything else is evicted but the newest version and what the rule keeps; raise the limit"
             )
         return more

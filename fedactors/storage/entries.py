@@ -2,24 +2,46 @@
 
     Entry        one kept model: whose, which number, how large, its digest, what is known of it
     LearnerModel what a learner sent back, as a store keeps it
+    RuleState    what an aggregation rule keeps besides a version
     Statistics   how much there is
 
 A model is kept under its owner and a number: a version of the global model (its owner is None), or the sequence of a learner's
-model. The numbers of one owner, ascending, are its lineage.
+model. The numbers of one owner, ascending, are its lineage. What a rule keeps has owners that no learner's id can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 import xxhash
 
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
 
 Owner: TypeAlias = LearnerId | None
-"""A learner; None: the federation, whose models are the versions of the global model."""
+"""A learner; None: the federation, whose models are the versions of the global model; a name of `rule_owner`."""
+
+RULE = "\x1f"
+"""What a rule's owners begin with. A learner's id is printable: `learner_problem`."""
+
+
+def rule_owner(learner: LearnerId | None) -> Owner:
+    """Under whom the latest update of a learner is kept for a rule; None: what else the rule keeps."""
+    return RULE + (learner or "")
+
+
+def is_rule(owner: Owner) -> bool:
+    """Whether it is a rule's."""
+    return owner is not None and owner.startswith(RULE)
+
+
+def learner_problem(learner: LearnerId) -> str | None:
+    """Why a model store can keep nothing under this id; None where it can."""
+    if learner and learner.isprintable():
+        return None
+    return f"the learner id {learner!r:.80} is {'not printable' if learner else 'empty'}; name it with letters and digits"
+
 
 Facts: TypeAlias = Mapping[str, Any]
 """What is known of a version, as JSON has it; what a federation writes down is in `fedactors.storage.facts`."""
@@ -32,7 +54,11 @@ class Key(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        return f"version {self.number}" if self.owner is None else f"model {self.number} of learner {self.owner!r}"
+        if self.owner is None:
+            return f"version {self.number}"
+        if is_rule(self.owner):
+            return f"what the rule keeps of {self.owner.removeprefix(RULE)!r}" if self.owner != RULE else "what the rule keeps"
+        return f"model {self.number} of learner {self.owner!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +67,7 @@ class Entry:
 
     Attributes:
         key: whose, and which.
-        base: the version that a learner's model started from; None for a version.
+        base: the version that a learner's model started from, or that a rule's state belongs to; None for a version.
         layout: of the model.
         digest: xxh3-128 of the buffer, hexadecimal; empty where the store has no need of it.
         created_unix_s: when it was put.
@@ -92,7 +118,30 @@ class LearnerModel:
         assert self.buffer.nbytes == self.layout.nbytes
 
 
-Model: TypeAlias = GlobalModel | LearnerModel
+@dataclass(frozen=True, slots=True, eq=False)
+class RuleState:
+    """What an aggregation rule keeps from round to round, as it is after the commit of a version.
+
+    It is put before its version, and is of no account until that is there. What belongs to older versions goes with the put of
+    the version, in one step with it, but for updates that were not replaced.
+
+    Attributes:
+        learner: whose latest update it is; None: what else there is.
+        version: after whose commit it is so, or was so first.
+        layout: of the buffer.
+        buffer: uint8[layout.nbytes], never written to again, by anybody.
+    """
+
+    learner: LearnerId | None
+    version: Version
+    layout: Layout
+    buffer: Buffer
+
+    def __post_init__(self) -> None:
+        assert self.buffer.nbytes == self.layout.nbytes
+
+
+Model: TypeAlias = GlobalModel | LearnerModel | RuleState
 
 
 def digest(buffer: Buffer) -> str:
@@ -100,9 +149,30 @@ def digest(buffer: Buffer) -> str:
     return xxhash.xxh3_128_hexdigest(buffer.data)
 
 
-def key_of(model: Model) -> Key:
-    """What a model is kept under."""
-    return Key(None, model.version) if isinstance(model, GlobalModel) else Key(model.learner, model.sequence)
+def key_of(model: Model, serial: int) -> Key:
+    """What a model is kept under that is the next to be put: what a rule keeps is numbered by its serial."""
+    match model:
+        case GlobalModel():
+            return Key(None, model.version)
+        case LearnerModel():
+            return Key(model.learner, model.sequence)
+        case RuleState():
+            return Key(rule_owner(model.learner), serial)
+        case _:
+            assert_never(model)
+
+
+def base_of(model: Model) -> Version | None:
+    """The version that it started from, or belongs to; None for a version."""
+    match model:
+        case GlobalModel():
+            return None
+        case LearnerModel():
+            return model.base
+        case RuleState():
+            return model.version
+        case _:
+            assert_never(model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +183,7 @@ class Statistics:
         versions: of the global model.
         learners: that have a lineage.
         learner_models: of all of them.
-        nbytes: of all buffers.
+        nbytes: of all buffers, what rules keep included.
         puts: models kept.
         gets: models handed out.
         evicted: models that made room for others.

@@ -10,7 +10,21 @@ from dataclasses import replace
 from fedactors.errors import NoSuchModel, StoreError
 from fedactors.model import GlobalModel, LearnerId, Version
 from fedactors.storage.catalogue import Catalogue, Limits
-from fedactors.storage.entries import Entry, Facts, Key, LearnerModel, Model, Owner, Statistics, digest, key_of
+from fedactors.storage.entries import (
+    RULE,
+    Entry,
+    Facts,
+    Key,
+    LearnerModel,
+    Model,
+    Owner,
+    RuleState,
+    Statistics,
+    base_of,
+    digest,
+    is_rule,
+    key_of,
+)
 from fedactors.storage.shelf import Shelf
 
 FACTS_BYTES_MAX = 16 * 1024**2
@@ -35,11 +49,11 @@ class Library:
 
     def put(self, model: Model) -> None:
         """As `Storage.put`."""
-        key, base = key_of(model), None if isinstance(model, GlobalModel) else model.base
+        key = key_of(model, self._serial + 1)
         self._refuse_rewriting(key)
         going = self._catalogue.making_room(key, model.layout.nbytes, self._limits)
         known_by = digest(model.buffer) if self.shelf.checks else ""
-        entry = Entry(key, base, model.layout, known_by, self._clock(), self._serial + 1)
+        entry = Entry(key, base_of(model), model.layout, known_by, self._clock(), self._serial + 1)
         self._serial += 1  # whatever becomes of it: what a torn write left must not be taken for another model's
         self.shelf.write(entry, model.buffer, going)
         for gone in going:
@@ -93,9 +107,25 @@ class Library:
         self._gets += 1
         return LearnerModel(key.owner, key.number, entry.base, entry.layout, self.shelf.read(entry))
 
+    def rule_states(self, version: Version) -> list[RuleState]:
+        """As `Storage.rule_states`."""
+        found = [self._catalogue.lineage(owner) for owner in self._catalogue.owners() if is_rule(owner)]
+        torn = [entry for lineage in found for entry in lineage if _version_of(entry) > version]
+        self._remove(torn)
+        newest = [lineage[-1] for owner in self._catalogue.owners() if is_rule(owner) for lineage in [self.lineage(owner)]]
+        self._gets += len(newest)
+        return [self._rule_state(entry) for entry in newest]
+
+    def _rule_state(self, entry: Entry) -> RuleState:
+        assert entry.key.owner is not None
+        learner = entry.key.owner.removeprefix(RULE) or None
+        return RuleState(learner, _version_of(entry), entry.layout, self.shelf.read(entry))
+
     def erase(self, owners: Iterable[Owner]) -> None:
         """As `Storage.erase`."""
-        going = [entry for owner in owners for entry in self._catalogue.lineage(owner)]
+        self._remove([entry for owner in owners for entry in self._catalogue.lineage(owner)])
+
+    def _remove(self, going: list[Entry]) -> None:
         self.shelf.remove(going)
         for entry in going:
             self._catalogue.remove(entry)
@@ -107,9 +137,12 @@ class Library:
     def statistics(self) -> Statistics:
         """As `Storage.statistics`."""
         versions = len(self._catalogue.lineage(None))
-        owners = set(self._catalogue.owners()) - {None}
-        others = len(self._catalogue) - versions
-        return Statistics(versions, len(owners), others, self._catalogue.nbytes, self._puts, self._gets, self._evicted)
+        lineages = [
+            self._catalogue.lineage(owner) for owner in self._catalogue.owners() if owner is not None and not is_rule(owner)
+        ]
+        return Statistics(
+            versions, len(lineages), sum(map(len, lineages)), self._catalogue.nbytes, self._puts, self._gets, self._evicted
+        )
 
     def _version(self, version: Version) -> Entry:
         entry = self._catalogue.find(Key(None, version))
@@ -123,3 +156,8 @@ class Library:
             return "nothing is kept yet"
         limits = f" ({self._limits})" if str(self._limits) else ""
         return f"kept are versions {', '.join(map(str, versions[-8:]))}{limits}"
+
+
+def _version_of(entry: Entry) -> Version:
+    assert entry.base is not None, "what a rule keeps belongs to a version"
+    return entry.base

@@ -10,14 +10,14 @@ from typing_extensions import override
 
 from fedactors.model import Buffer
 from fedactors.storage.base import Home
-from fedactors.storage.entries import Entry
+from fedactors.storage.entries import Entry, is_rule
 from fedactors.storage.shelf import Shelf
 from fedactors.storage.shelved import ShelvedStorage
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryStorage(ShelvedStorage):
-    """Keeps versions as they are, without a copy, and copies of learners' models.
+    """Keeps versions, and what rules keep, as they are, without a copy, and copies of learners' models.
 
     Attributes:
         lineage_length: newest versions, and newest models of each learner, that are kept, >= 0. 0 evicts nothing: memory then
@@ -48,7 +48,7 @@ class MemoryShelf(Shelf):
 
     @override
     def write(self, entry: Entry, buffer: Buffer, going: Sequence[Entry]) -> None:
-        if entry.key.owner is not None:
+        if entry.key.owner is not None and not is_rule(entry.key.owner):
             buffer = buffer.copy()
             buffer.flags.writeable = False
         self._buffers[entry.serial] = buffer

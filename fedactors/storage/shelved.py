@@ -14,7 +14,7 @@ from typing_extensions import override
 from fedactors.model import GlobalModel, LearnerId, Version
 from fedactors.storage.base import ANYWHERE, Home, Storage
 from fedactors.storage.catalogue import Limits
-from fedactors.storage.entries import Entry, Facts, LearnerModel, Model, Owner, Statistics
+from fedactors.storage.entries import Entry, Facts, LearnerModel, Model, Owner, RuleState, Statistics
 from fedactors.storage.library import Library
 from fedactors.storage.shelf import Shelf
 
@@ -143,8 +143,12 @@ class ShelvedStorage(Storage):
                 yield model
 
     @override
-    async def erase(self, learners: Iterable[LearnerId]) -> None:
-        await self._desk.run(self._desk.library.erase, list(learners))
+    async def rule_states(self, version: Version) -> list[RuleState]:
+        return await self._desk.run(self._desk.library.rule_states, version)
+
+    @override
+    async def erase(self, owners: Iterable[Owner]) -> None:
+        await self._desk.run(self._desk.library.erase, list(owners))
 
     @override
     async def expunge(self) -> None:

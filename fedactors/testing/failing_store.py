@@ -16,7 +16,7 @@ from typing_extensions import override
 from fedactors.errors import StoreError
 from fedactors.model import GlobalModel, LearnerId, Version
 from fedactors.storage import ANYWHERE, Entry, Facts, Home, LearnerModel, Statistics, Storage
-from fedactors.storage.entries import Model, Owner
+from fedactors.storage.entries import Model, Owner, RuleState
 
 
 class FailingStorage(Storage):
@@ -83,9 +83,14 @@ class FailingStorage(Storage):
             yield model
 
     @override
-    async def erase(self, learners: Iterable[LearnerId]) -> None:
+    async def rule_states(self, version: Version) -> list[RuleState]:
+        self._count("rule_states")
+        return await self._inner.rule_states(version)
+
+    @override
+    async def erase(self, owners: Iterable[Owner]) -> None:
         self._count("erase")
-        await self._inner.erase(learners)
+        await self._inner.erase(owners)
 
     @override
     async def expunge(self) -> None:
