@@ -19,6 +19,7 @@ both ends share, and the controller's side; the learner's is `transfers`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 
 from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed
@@ -31,12 +32,15 @@ from fedactors.transport import Stream
 
 MODEL_BYTES_MAX = 64 * 1024**3
 """No larger model is received unless the caller says so."""
+FRAMES_KEPT_BYTES_MAX = 256 * 1024 * 1024
+"""Of one version, as frames: a small model is encoded once, streams that run side by side share the frames of a large one."""
 DRAIN_S = 5.0
 """How long a controller that has answered amid the chunks reads on, until the learner has noticed."""
 
 
 class EncodedBlob:
-    """A version of the global model as frames. They are made when first asked for, once, and shared by every stream.
+    """A version of the global model as frames. They are made when first asked for, shared by every stream, and kept: all of
+    them up to `kept_bytes_max` of weights, the newest of a larger model.
 
     Attributes:
         version: the model's.
@@ -44,19 +48,27 @@ class EncodedBlob:
         chunk_bytes: of weights in each frame but the last.
     """
 
-    def __init__(self, version: Version, layout: Layout, buffer: Buffer, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self,
+        version: Version,
+        layout: Layout,
+        buffer: Buffer,
+        chunk_bytes: int = CHUNK_BYTES,
+        kept_bytes_max: int = FRAMES_KEPT_BYTES_MAX,
+    ) -> None:
         assert buffer.nbytes == layout.nbytes
         assert chunk_bytes > 0
         self.version = version
         self.layout = layout
         self.chunk_bytes = chunk_bytes
         self._data = buffer.data
-        self._frames: list[bytes | None] = [None] * -(-layout.nbytes // chunk_bytes)
+        self._frames: dict[int, bytes] = {}  # by index, the last one made at the end
+        self._frames_kept_max = max(1, kept_bytes_max // chunk_bytes)
         self._opening: bytes | None = None
 
     def __len__(self) -> int:
         """Number of chunks."""
-        return len(self._frames)
+        return math.ceil(self.layout.nbytes / self.chunk_bytes)
 
     def frames(self, *, layout_known: bool, first: int = 0) -> Iterator[bytes]:
         """The header and the chunks from chunk `first` on, for a peer that knows the layout or not."""
@@ -80,15 +92,22 @@ class EncodedBlob:
 
     def frame(self, index: int) -> bytes:
         """The frame of chunk `index`."""
-        frame = self._frames[index]
+        frame = self._frames.get(index)
         if frame is None:
             offset = index * self.chunk_bytes
             frame = self._frames[index] = encode_chunk(offset, self._data[offset : offset + self.chunk_bytes])
+            if len(self._frames) > self._frames_kept_max:
+                del self._frames[next(iter(self._frames))]
         return frame
+
+    @property
+    def kept(self) -> int:
+        """Number of chunks that are kept as frames."""
+        return len(self._frames)
 
 
 def encode_blob(version: Version, layout: Layout, buffer: Buffer, chunk_bytes: int = CHUNK_BYTES) -> EncodedBlob:
-    """A model as frames; the buffer must not change any more. Costs nothing now and one copy of the model in the end."""
+    """A model as frames; the buffer must not change any more. Costs nothing now, and no more than FRAMES_KEPT_BYTES_MAX later."""
     return EncodedBlob(version, layout, buffer, chunk_bytes)
 
 

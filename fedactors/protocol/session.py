@@ -164,7 +164,8 @@ class Session:
         self.bytes_sent = 0
         self.bytes_received = 0
         self.last_heard_s = self._last_sent_s = self._listening_since_s = self._loop.time()
-        self._timer = self._loop.call_later(self._heartbeat_s, self._tick)
+        self._due_s = self._last_sent_s + self._heartbeat_s
+        self._timer = self._loop.call_at(self._due_s, self._tick)
 
     # ------------------------------------------------------------------------------------------------------------------ sending
 
@@ -261,7 +262,7 @@ class Session:
     def _tick(self) -> None:
         """Send a heartbeat if one is due, cut the session if the peer is silent; set the timer for what comes first."""
         now = self._loop.time()
-        if now - self._timer.when() > self._heartbeat_s:  # this process was held up: it could not have heard anybody
+        if now - self._due_s > self._heartbeat_s:  # this process was held up: it could not have heard anybody
             self._listening_since_s = now
         lost_s = max(self.last_heard_s, self._listening_since_s) + self._lost_after_s
         if self._receiving and now >= lost_s - TIMER_TOLERANCE_S:
@@ -272,7 +273,8 @@ class Session:
             beat_s = now + self._heartbeat_s
             if not self._outbox and not has_said_goodbye(self._state, self._role):
                 self._enqueue(_HEARTBEAT, _HEARTBEAT_FRAME)
-        self._timer = self._loop.call_at(min(beat_s, lost_s) if self._receiving else beat_s, self._tick)
+        self._due_s = min(beat_s, lost_s) if self._receiving else beat_s
+        self._timer = self._loop.call_at(self._due_s, self._tick)  # uvloop's handle does not always know when it is due
 
     # ---------------------------------------------------------------------------------------------------------------------- end
 

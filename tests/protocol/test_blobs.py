@@ -113,6 +113,15 @@ def test_every_stream_is_given_the_same_bytes():
     assert [blob.frame(index) is blob.frame(index) for index in range(len(blob))] == [True] * len(blob)
 
 
+def test_of_a_large_model_only_some_frames_are_kept():
+    blob = EncodedBlob(3, LAYOUT, content(), chunk_bytes=1000, kept_bytes_max=5000)
+    whole = EncodedBlob(3, LAYOUT, content(), chunk_bytes=1000)
+    for _ in range(2):
+        assert list(blob.frames(layout_known=False)) == list(whole.frames(layout_known=False))
+        assert blob.kept == 5
+    assert whole.kept == len(whole)
+
+
 @BOTH
 async def test_a_refusal_at_the_opening_costs_no_upload(transport, address):
     async def accept(stream):

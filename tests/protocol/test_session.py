@@ -5,6 +5,7 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from fedactors.errors import EndOfStream, LocalProtocolError, RemoteProtocolError, StreamClosed, Unreachable
 from fedactors.protocol import (
@@ -273,6 +274,21 @@ async def test_silence_counts_only_while_somebody_listens(memory):
         await controller.send(TASK)
         await asyncio.sleep(2 * LIVELY.lost_after_s)
         assert await learner.receive() == TASK
+
+
+def test_uvloop_keeps_a_sessions_time_too(memory):
+    """Its handle of a timer that is due at once is no timer's."""
+    troubles = []
+
+    async def beat():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+        async with sessions(memory, Welcome(b"token", heartbeat_s=0.0004, lost_after_s=5.0, chunk_bytes=1024)) as (learner, _):
+            await asyncio.sleep(0.02)
+            assert learner.bytes_sent > 0
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(beat())
+    assert troubles == []
 
 
 async def test_a_process_that_was_held_up_itself_takes_nobody_for_lost(memory):
