@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fedactors.actors.life import Life, Phase
 from fedactors.errors import StoreError
 from fedactors.journal import FileJournal, Happened, Story
+from fedactors.log import get_logger
 from fedactors.model import Version
-from fedactors.record import Event, EventKind
+from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.stop import StopConditions
 from fedactors.storage.base import Storage
+from fedactors.storage.facts import of_round
+
+log = get_logger("fedactors.resumption")
 
 
 async def resume(conditions: StopConditions, storage: Storage, journal: FileJournal, unix_s: float) -> Life:
@@ -29,12 +34,25 @@ async def resume(conditions: StopConditions, storage: Storage, journal: FileJour
         journal.write(Happened(event))
         events.append(event)
     _check(journal, newest)
+    await _describe(storage, events)
     layout = None if newest is None else (await storage.get(newest)).layout
     life = Life.resumed(conditions, journal, events, layout)
     if life.phase is not Phase.DONE:
         story = journal.story
         life.publish(unix_s, EventKind.RESUMED, {"lives": story.lives, "round": story.next_round, "version": story.version})
     return life
+
+
+async def _describe(storage: Storage, events: Sequence[Event]) -> None:
+    """Write down what the process before had no time to: where versions came from. No run fails because nobody will know."""
+    bare = {entry.number for entry in await storage.lineage(None) if "round" not in entry.facts}
+    for event in events:
+        if event.kind is EventKind.ROUND_ENDED and event.body["record"]["version"] in bare:
+            record = RoundRecord.from_map(event.body["record"])
+            try:
+                await storage.describe(record.version, of_round(record))
+            except StoreError as error:
+                log.warning("version_not_described", version=record.version, error=str(error))
 
 
 def _untold(story: Story, newest: Version | None) -> tuple[EventKind, dict[str, Any]] | None:

@@ -132,8 +132,10 @@ class RunDirectory:
         return self.path / "logs"
 
     def write_config(self, toml: str) -> None:
-        """Keep the configuration as run."""
-        self.config_file.write_text(toml, encoding="utf-8")
+        """Keep the configuration as run; whatever kills the process, the old one is there or the new one."""
+        unfinished = self.path / "config.toml.part"
+        unfinished.write_text(toml, encoding="utf-8")
+        unfinished.replace(self.config_file)
 
     def write_event(self, event: Event) -> bool:
         """Add one line, unless it stands there from a former life of the run; whether it was added."""

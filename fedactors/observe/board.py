@@ -240,7 +240,8 @@ class Board:
 
     def _on_resumed(self, _at_s: float, body: Any) -> Line:
         self.rounds_ended = body["round"] - 1
-        return Line(Weight.ROUND, f"resumed  version {body['version']}, goes on with {self._of_rounds(body['round'])}")
+        reached = "no version yet" if body["version"] is None else f"version {body['version']}"
+        return Line(Weight.ROUND, f"resumed  {reached}, goes on with {self._of_rounds(body['round'])}")
 
     def _on_finished(self, _at_s: float, body: Any) -> Line:
         self.note = f"{'failed' if body['failed'] else 'finished'}: {body['stop_reason']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import numpy as np
 import pytest
 
 from fedactors import Federation
+from fedactors.actors.resumption import resume
 from fedactors.errors import NoSuchModel, StoreError
-from fedactors.record import LearnerRecord, Phases, RoundRecord, Totals
+from fedactors.journal import FileJournal, Happened, Opened
+from fedactors.model import GlobalModel
+from fedactors.record import Event, EventKind, LearnerRecord, Phases, RoundRecord, Totals
+from fedactors.stop import StopConditions
 from fedactors.storage.entries import Entry
 from fedactors.storage.facts import of_round
 from fedactors.storage.file import FileStorage
@@ -92,6 +97,39 @@ async def test_a_store_that_cannot_write_facts_down_fails_no_run(monkeypatch, er
     results = await run()
     assert asked == [1, 2]
     assert len(results.rounds) == 2
+
+
+@pytest.mark.parametrize("writable", [True, False])
+async def test_facts_that_the_process_before_had_no_time_for_are_written_when_a_run_is_resumed(tmp_path, monkeypatch, writable):
+    opened = Opened("x", 1, {})
+    record = RoundRecord(1, 1, "1970-01-01T00:01:40+00:00", 1.5, Phases(0, 0, 0, 0), (), {}, {"loss": 0.5})
+    news = [
+        (EventKind.INITIALISED, {"source": "a"}),
+        (EventKind.ROUND_BEGAN, {"round": 1, "version": 0, "cohort": ["a"]}),
+        (EventKind.ROUND_COMMITTED, {"round": 1, "version": 1, "updates": 1}),
+        (EventKind.ROUND_ENDED, {"record": record.to_map()}),
+    ]
+    with closing(FileJournal(tmp_path / "journal", opened)) as journal:
+        for number, (kind, body) in enumerate(news):
+            journal.write(Happened(Event(number, 100.0, kind, body)))
+    storage = MemoryStorage()
+    await storage.open()
+    model = GlobalModel.initial({"w": np.zeros(4, np.float32)})
+    for version in (0, 1):
+        await storage.put(GlobalModel(version, model.layout, model.buffer))
+    if not writable:
+        monkeypatch.setattr(MemoryStorage, "describe", refuse)
+    with closing(FileJournal(tmp_path / "journal", opened, resume=True)) as journal:
+        life = await resume(StopConditions(), storage, journal, 200.0)
+    assert life.version == 1
+    initial, first = await storage.lineage(None)
+    assert initial.facts == {}
+    assert first.facts.get("metrics") == ({"loss": 0.5} if writable else None)
+    await storage.close()
+
+
+async def refuse(_self, _version, _facts):
+    raise StoreError("the disk is full")
 
 
 def test_who_gave_nothing_that_counts_is_no_contributor():

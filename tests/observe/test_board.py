@@ -117,6 +117,8 @@ def body(kind: str, **keys: Any) -> Event:
         ),
         (body("round_abandoned", round=2, why="nobody is left"), Line(Weight.WARNING, "round 2 was abandoned: nobody is left")),
         (body("actor_failed", actor="/store", why="boom"), Line(Weight.WARNING, "/store failed: boom")),
+        (body("resumed", lives=2, round=4, version=3), Line(Weight.ROUND, "resumed  version 3, goes on with round 4")),
+        (body("resumed", lives=2, round=1, version=None), Line(Weight.ROUND, "resumed  no version yet, goes on with round 1")),
         (body("stopping", why="Ctrl-C"), Line(Weight.DETAIL, "stopping: Ctrl-C")),
         (body("finished", stop_reason="done", version=1, failed=False), Line(Weight.DETAIL, "finished: done")),
         (body("finished", stop_reason="nobody", version=1, failed=True), Line(Weight.FAILURE, "failed: nobody")),
