@@ -24,10 +24,7 @@ from fedactors.aggregation.lanes import share_out
 from fedactors.model import DTYPES, Array, Buffer, Layout, is_floating
 
 BLOCK = 131_072
-"""Elements in a block: its temporary stays in cache, and a numpy call on it takes long enough for two threads to pay."""
-
-RESIDENT_BLOCK = 65_536
-"""Elements in a block over which many buffers are summed at once: its accumulator stays in cache, too."""
+"""Elements in a block: its sum and its temporary stay in cache, and a numpy call on it takes long enough for two threads to pay."""
 
 FAN = 16
 """Sums of so many terms are added up one level higher, so that rounding errors grow with the number of levels, not of updates.
@@ -97,7 +94,7 @@ class WeightedMean:
                 total.add_all(scaled, bench)
                 total.mean(out, scale.factors, bench)
 
-        share_out(work, cut(self._layout, RESIDENT_BLOCK), self._elements)
+        share_out(work, cut(self._layout, BLOCK), self._elements)
         zero_padding(out, self._layout)
         return out
 

@@ -8,7 +8,7 @@ import pytest
 from fedactors import plugins
 from fedactors.actors.compute import Threads
 from fedactors.aggregation import Contribution, Ordered
-from fedactors.aggregation._kernels import BLOCK, FAN, RESIDENT_BLOCK, Scale, Term, WeightedMean, blocks
+from fedactors.aggregation._kernels import BLOCK, FAN, Scale, Term, WeightedMean, blocks
 from fedactors.aggregation.clipped import Clipped
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.fedstride import FedStride
@@ -103,7 +103,7 @@ def test_lanes_are_at_hand_only_inside():
 @pytest.mark.parametrize("equal_factors", [False, True])
 @pytest.mark.parametrize("number", [1, 2, FAN - 1, FAN, FAN + 1, 3 * FAN])
 def test_updates_at_once_give_the_bits_of_one_after_the_other(number, equal_factors):
-    layout = Layout.from_specs([("w", "float32", (RESIDENT_BLOCK + 3,)), ("h", "bfloat16", (9,)), ("n", "int64", (5,))])
+    layout = Layout.from_specs([("w", "float32", (BLOCK + 3,)), ("h", "bfloat16", (9,)), ("n", "int64", (5,))])
     sent = updates(layout, number, equal_factors)
     current = GlobalModel(0, layout, sent[0].base)
     one_by_one = FedAvg().fold(layout)
