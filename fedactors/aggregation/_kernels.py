@@ -24,7 +24,7 @@ from fedactors.aggregation.lanes import share_out
 from fedactors.model import DTYPES, Array, Buffer, Layout, is_floating
 
 BLOCK = 131_072
-"""Elements in a block: its sum and its temporary stay in cache, and a numpy call on it takes long enough for two threads to pay."""
+"""Elements in a block: its sum and a temporary stay in cache, and a numpy call on it takes long enough for two threads to pay."""
 
 FAN = 16
 """Sums of so many terms are added up one level higher, so that rounding errors grow with the number of levels, not of updates.
