@@ -10,7 +10,7 @@ protocol            what controller and learners say to each other
 scheduling          when: pure state machines
 selection           who: pure
 aggregation         how: pure
-storage             where models live
+storage  journal    where models live · what must not be forgotten
 transport           frames of bytes from process to process
 stop                until when
 record   task       what a run leaves behind · what is asked of a learner

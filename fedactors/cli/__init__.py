@@ -5,6 +5,10 @@
     controller  the same federation from several terminals or machines,
     learner     one process
     driver      each
+    runs        what there is of runs: how far they came, which can be resumed
+    models      the versions that a run has kept: listed, fetched, compared
+    simulate    a federation in virtual time
+    bench       how fast this machine decides and combines
 
 Exit codes:
 
