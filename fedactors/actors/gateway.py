@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
@@ -73,6 +74,8 @@ R = TypeVar("R")
 
 TOKEN_BYTES = 16
 CLOSE_GRACE_S = 1.0
+DISMISSED_AT_ONCE = 256
+"""Learners that are told goodbye at a time; thousands at once would not all hear it before GOODBYE_S are over."""
 EAGER_BYTES_MAX = 256 * 1024 * 1024
 """Weights that all learners together may send without a grant: that much memory they can take here at the same time."""
 
@@ -147,6 +150,8 @@ class Gateway(Actor[ToGateway]):
         self._listeners: list[Listener] = []
         self._learners: dict[LearnerId, Admitted] = {}
         self._tokens: dict[bytes, Admitted] = {}
+        self._by_proxy: dict[ActorRef[Any], Admitted] = {}
+        self._to_dismiss: deque[Admitted] = deque()
         self._dismissed = False
 
     @override
@@ -209,11 +214,12 @@ class Gateway(Actor[ToGateway]):
         proxy = self.spawn(make, capacity=self._terms.mailbox_messages_max, restart=Restart.TEMPORARY)
         self.watch(proxy)
         admitted = Admitted(hello.learner, proxy, token)
-        self._learners[hello.learner] = self._tokens[token] = admitted
+        self._learners[hello.learner] = self._tokens[token] = self._by_proxy[proxy] = admitted
         return Admission(proxy, token, resumed=resumed)
 
     def _forget(self, admitted: Admitted) -> None:
         self._tokens.pop(admitted.token, None)
+        self._by_proxy.pop(admitted.proxy, None)
         if self._learners.get(admitted.learner) is admitted:
             del self._learners[admitted.learner]
 
@@ -228,19 +234,29 @@ class Gateway(Actor[ToGateway]):
     @handle
     def proxy_ended(self, message: Terminated) -> None:
         """A proxy is gone: its learner left, or the proxy failed."""
-        for admitted in list(self._learners.values()):
-            if admitted.proxy is message.ref:
-                self._forget(admitted)
-                if message.reason is not None:
-                    why = f"its proxy failed: {message.reason!r}"
-                    self._to.controller.tell(LearnerDeparted(admitted.learner, "lost", why, admitted.proxy))
+        admitted = self._by_proxy.get(message.ref)
+        if admitted is not None:
+            self._forget(admitted)
+            if message.reason is not None:
+                why = f"its proxy failed: {message.reason!r}"
+                self._to.controller.tell(LearnerDeparted(admitted.learner, "lost", why, admitted.proxy))
+        self._dismiss_next()
 
     @handle
     def dismiss_all(self, _: DismissAll) -> None:
-        """The federation is done."""
-        self._dismissed = True
-        for admitted in self._learners.values():
-            admitted.proxy.tell(Dismiss())
+        """The federation is done: say so to a number of learners at a time, so that each goodbye is written in time."""
+        if not self._dismissed:
+            self._dismissed = True
+            self._to_dismiss.extend(self._learners.values())
+            for _turn in range(DISMISSED_AT_ONCE):
+                self._dismiss_next()
+
+    def _dismiss_next(self) -> None:
+        while self._to_dismiss:
+            admitted = self._to_dismiss.popleft()
+            if admitted.proxy in self._by_proxy:
+                admitted.proxy.tell(Dismiss())
+                return
 
     # ---------------------------------------------------------------------------------- streams: each in a coroutine of its own
 

@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 import numpy as np
 
 from fedactors import Federation
+from fedactors.actors import gateway
 from fedactors.actors.learner_proxy import LearnerProxy
 from fedactors.protocol import PUSH, Cancel, Goodbye, GoodbyeReason, Hello, PushGrant, PushOpening, Task, TaskFailure, fetch, join
 from fedactors.protocol.chunks import encode_chunk
@@ -121,3 +122,15 @@ async def test_a_learner_whose_proxy_fails_is_told_to_come_back(monkeypatch):
         assert (await heard(session, Goodbye)).reason is GoodbyeReason.DRAINING
         session.cut("seen")
         await session.close()
+
+
+async def test_every_learner_is_told_that_the_federation_is_done_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(gateway, "DISMISSED_AT_ONCE", 2)
+    async with begun() as (federation, channel):
+        sessions = [(await join(channel, Hello(f"idles-{number}"), timeout_s=5))[0] for number in range(7)]
+        sessions[3].cut("away when it ends")
+        await federation.stop()
+        for session in sessions[:3] + sessions[4:]:
+            assert (await heard(session, Goodbye)).reason is GoodbyeReason.FINISHED
+            await session.close()
+        await sessions[3].close()
