@@ -255,6 +255,7 @@ async def join_all(rest: Hosts, news: News, learners: int, at_once: int) -> None
             rest.join(more)
             asked += more
         await news.until_joined(news.joined + 1)
+        print(f"\r{news.joined:,} of {learners:,} are here, {news.departed:,} left", end="\r", file=sys.stderr, flush=True)
 
 
 @contextmanager
