@@ -23,6 +23,7 @@ from fedactors.actors.messages import (
     EventsFrom,
     FinishUp,
     GetAddresses,
+    GetModel,
     GetStatus,
     GrantRound,
     Initialised,
@@ -177,11 +178,14 @@ class Controller(Actor[ToController]):
         """Let the open round come to its end; at once where none was begun."""
         life = self._life
         if life.phase is Phase.TRAINING:
-            life.phase, life.stop_reason = Phase.FINISHING, why
-            self._publish(EventKind.STOPPING, why=why)
+            self._finish(why)
             self._go_on()
         elif life.phase is not Phase.FINISHING:
             self._done(why, failed=False)
+
+    def _finish(self, why: str) -> None:
+        self._life.phase, self._life.stop_reason = Phase.FINISHING, why
+        self._publish(EventKind.STOPPING, why=why)
 
     def _done(self, why: str, *, failed: bool) -> None:
         life = self._life
@@ -208,9 +212,10 @@ class Controller(Actor[ToController]):
     # ---------------------------------------------------------------------------------------------------------------- progress
 
     @handle
-    def scheduler_ready(self, _: SchedulerReady) -> None:
+    async def scheduler_ready(self, _: SchedulerReady) -> None:
         """A restarted scheduler goes on where the last commit left the federation."""
         life = self._life
+        await self._hear_of_commit()
         self._await_return()
         life.setbacks += life.had_scheduler and life.phase is not Phase.WAITING
         life.had_scheduler = True
@@ -222,6 +227,17 @@ class Controller(Actor[ToController]):
             self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
             self._to_evaluate = list(life.journal.story.unended.values())
             self._go_on()
+
+    async def _hear_of_commit(self) -> None:
+        """A commit that had begun may be done, with nobody left to tell of it."""
+        story = self._life.journal.story
+        if (committing := story.committing) is None:
+            return
+        newest = await self._store.ask(GetModel())
+        if newest.version == committing.version:
+            why = self._committed(RoundCommitted(committing.round, committing.version, len(story.counted)))
+            if why is not None and self._life.phase is Phase.TRAINING:
+                self._finish(why)
 
     @handle
     def initialised(self, message: Initialised) -> None:
@@ -236,14 +252,18 @@ class Controller(Actor[ToController]):
     @handle
     def round_committed(self, message: RoundCommitted) -> None:
         """A new version; the next round may overlap the evaluation of this one unless a stop condition waits for it."""
+        if (why := self._committed(message)) is not None:
+            self._end(why)
+        elif not self._waits_for_evaluation:
+            self._go_on()
+
+    def _committed(self, message: RoundCommitted) -> str | None:
+        """Write down a commit; why to stop now, if a condition is met."""
         life = self._life
         life.version, life.next_round = message.version, message.round + 1
         life.setbacks, life.is_resumed = 0, False
         self._publish(EventKind.ROUND_COMMITTED, round=message.round, version=message.version, updates=message.updates)
-        if (why := life.stop.after_commit(message.round, message.updates)) is not None:
-            self._end(why)
-        elif not self._waits_for_evaluation:
-            self._go_on()
+        return life.stop.after_commit(message.round, message.updates)
 
     @handle
     def round_ended(self, message: RoundEnded) -> None:

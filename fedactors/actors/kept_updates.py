@@ -48,8 +48,7 @@ class KeptUpdates:
 
     def committing(self, round_: Round, version: Version) -> None:
         """This version is about to be kept."""
-        if self._journal.keeps:
-            self._journal.write(Committing(round_, version))
+        self._journal.write(Committing(round_, version))
 
     def committed(self) -> None:
         """It is, or the round was abandoned: nobody will ask for its updates."""

@@ -98,6 +98,7 @@ class Scheduler(Actor[ToScheduler]):
         self._layout: Layout | None = None
         self._version: Version = 0
         self._round: Round = 0
+        self._combining: Round | None = None
         self._times_asked: dict[LearnerId, int] = {}  # in the open round
         self._evaluation = plan.evaluate  # of the task that was given last
         self._members: dict[LearnerId, MemberJoined] = {}
@@ -202,7 +203,9 @@ class Scheduler(Actor[ToScheduler]):
 
     @handle
     def combined(self, message: Combined) -> None:
-        """The aggregator committed."""
+        """The aggregator committed. What it was asked by a scheduler before this one is the controller's to find out."""
+        if not self._is_asked(message.round):
+            return
         updates = self._ledger.committed(message.round, message.version, self.clock.stopwatch())
         self._troubles.clear()
         former, self._version = self._version, message.version
@@ -211,9 +214,16 @@ class Scheduler(Actor[ToScheduler]):
         self._controller.tell(RoundCommitted(message.round, message.version, updates))
         self._happened(on.Committed(message.round, message.version))
 
+    def _is_asked(self, round_: Round) -> bool:
+        """Whether this answers what this scheduler has asked; then it is answered."""
+        is_asked, self._combining = self._combining == round_, None
+        return is_asked
+
     @handle
     def not_combined(self, message: NotCombined) -> None:
         """The aggregator could not."""
+        if not self._is_asked(message.round):
+            return
         self._troubles["combine"] = message.why
         self._happened(on.CombineFailed(message.round))
 
@@ -317,7 +327,7 @@ class Scheduler(Actor[ToScheduler]):
             self._controller.tell(Publish(EventKind.UPDATE_ACCEPTED, body | told))
 
     def _combine(self, round_: Round) -> None:
-        unused, self._unused = tuple(self._unused), []
+        unused, self._unused, self._combining = tuple(self._unused), [], round_
         self._aggregator.tell(CombineRound(round_, self.ref, unused))
 
     def _refuse(self, command: on.Refuse) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fedactors import Federation
 from fedactors.actors.gateway import Gateway
 from fedactors.actors.learner_proxy import LearnerProxy
+from fedactors.actors.ledger import Ledger
 from fedactors.actors.life import Life
 from fedactors.aggregation.fedavg import FedAvgFold
 from fedactors.aggregation.ordered import OrderedFold
@@ -82,6 +83,8 @@ FAILURES = [
     (MemoryStorage, "put", 1),
     (MemoryStorage, "put", 3),
     (MemoryStorage, "versions", 2),
+    (Ledger, "committed", 1),
+    (Ledger, "committed", 3),
     (LearnerProxy, "_expected", 1),
     (LearnerProxy, "_expected", 6),
     (Gateway, "_take_in", 2),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedactors.errors import StoreError
-from fedactors.journal import Known, Committing, Counted, FileJournal, Given, Happened, Opened, told
+from fedactors.journal import Committing, Counted, FileJournal, Given, Happened, Known, Opened, told
 from fedactors.journal.file import MAGIC, read
 from fedactors.journal.records import decode, encode
 from fedactors.record import Event, EventKind

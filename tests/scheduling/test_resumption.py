@@ -35,8 +35,8 @@ def test_a_round_that_need_not_be_evaluated_ends_at_once_unless_it_is_the_last(n
 
 @EVERY
 def test_a_task_that_is_given_again_keeps_its_id(name):
-    given = {(TaskKind.TRAIN, "a", 4, 3): "old-a", (TaskKind.TRAIN, "b", 3, 2): "older-b", (TaskKind.EVALUATE, "c", 4, 3): "old-c"}
+    train, evaluate = TaskKind.TRAIN, TaskKind.EVALUATE
+    given = {(train, "a", 4, 3): "old-a", (train, "b", 3, 2): "older-b", (evaluate, "c", 4, 3): "old-c"}
     play = resumed(name, given=given)
     tasks = {command.learner: command.task for command in play.tell(Proceed()) if isinstance(command, Train)}
     assert tasks == {"a": "old-a", "b": "t1", "c": "t2"}
-
