@@ -2,6 +2,7 @@
 
     python -m tests.e2e.chaos --trials 100 --seed 1               the controller is killed
     python -m tests.e2e.chaos --trials 30 --victims controller learner redis
+    python -m tests.e2e.chaos --trials 30 --rule fedadam          a rule that keeps something from round to round
 
 Each trial runs 10 rounds of 3 learners, and kills one process or two with SIGKILL on the way, at instants drawn from a seed, and
 starts each again. The final weights must be those of a run that nobody disturbed, to the bit, unless a learner was killed.
@@ -33,6 +34,7 @@ ROUNDS = 10
 LEARNERS = 3
 TRIAL_TIMEOUT_S = 120.0
 VICTIMS = ("controller", "learner", "redis")
+RULES = ("fedavg", "fedadam", "fedrec", "scaffold")
 
 LEARNER = """
     import time
@@ -56,7 +58,8 @@ LEARNER = """
             rng = np.random.default_rng([params.seed, self.index])
             time.sleep(rng.uniform(0.005, 0.03))
             step = np.float32(0.1) * (np.sin(weights["w"] * (2 + self.index)) + rng.standard_normal((200, 100), np.float32))
-            return {"w": weights["w"] + step, "n": weights["n"] + 1 + self.index}, {"num_examples": 10 + self.index}
+            report = {"num_examples": 10 + self.index, "num_batches": 2}
+            return {"w": weights["w"] + step, "n": weights["n"] + 1 + self.index}, report
 
         def evaluate(self, weights, params):
             time.sleep(0.005)
@@ -73,6 +76,12 @@ CONFIG = f"""
 
     [stop]
     rounds = {ROUNDS}
+
+    [train]
+    learning_rate = 0.1
+
+    [liveness]
+    lost_after_s = 30
 """
 
 
@@ -113,17 +122,20 @@ class Watch:
 
     Attributes:
         began: training has begun.
-        accepted: updates by round and learner since the last life began.
+        lives: controllers that went on with the run.
+        finished: the run is over; what is left is to save it, and the driver needs the controller for that.
     """
 
     began: asyncio.Event = field(default_factory=asyncio.Event)
     began_s: float = 0.0
     lives: int = 0
+    finished: bool = False
 
     def __call__(self, event: Event) -> None:
         if event.kind == "round_began" and not self.began.is_set():
             self.began_s = time.monotonic()
             self.began.set()
+        self.finished |= event.kind == "finished"
         if event.kind == "resumed":
             self.lives += 1
 
@@ -141,20 +153,20 @@ def fedactors(*arguments: str) -> list[str]:
 
 
 @asynccontextmanager
-async def federation(directory: Path, with_redis: bool):
+async def federation(directory: Path, with_redis: bool, rule: str):
     """(children by name, the run's driver, what it hears); everything is ended on the way out."""
     (directory / "learner.py").write_text(dedent(LEARNER))
     file = directory / "federation.toml"
     file.write_text(dedent(CONFIG))
     address = f"grpc://{directory}/s.sock"
     kept = str(directory / "kept")
-    sets = []
+    sets = ["--set", f"aggregation.rule='{rule}'"]
     children: dict[str, Child] = {}
     async with AsyncExitStack() as exits:
         if with_redis:
             server = redis_server(directory)
             children["redis"] = Child("redis", server, server, directory / "redis.log")
-            sets = ["--set", f"store.url='redis://{directory}/redis.sock'"]
+            sets += ["--set", f"store.url='redis://{directory}/redis.sock'"]
         begin = fedactors("controller", str(file), "--address", address, "--run-dir", kept, *sets)
         children["controller"] = Child(
             "controller", begin, fedactors("controller", "--resume", kept, "--address", address), directory / "controller.log"
@@ -175,12 +187,13 @@ async def federation(directory: Path, with_redis: bool):
         yield children, Driver(config, AdminClient(channel), run, [watch]), watch
 
 
-async def trial(seed: int, victims: Sequence[str], duration_s: float) -> tuple[Results, list[str]]:
+async def trial(seed: int, victims: Sequence[str], duration_s: float, rule: str) -> tuple[Results, list[str]]:
     """One run, with so many killed on the way; its results, and who was killed when."""
     rng, deeds = random.Random(seed), []
     with tempfile.TemporaryDirectory(prefix="chaos-") as place:
         directory = Path(place)
-        async with asyncio.timeout(TRIAL_TIMEOUT_S), federation(directory, "redis" in victims) as (children, driver, watch):
+        started = federation(directory, "redis" in victims, rule)
+        async with asyncio.timeout(TRIAL_TIMEOUT_S), started as (children, driver, watch):
             running = asyncio.ensure_future(driver.run())
             try:
                 await asyncio.wait([running, begun := asyncio.ensure_future(watch.began.wait())], return_when="FIRST_COMPLETED")
@@ -188,7 +201,7 @@ async def trial(seed: int, victims: Sequence[str], duration_s: float) -> tuple[R
                 instants = sorted(rng.uniform(0, duration_s) for _ in range(rng.randint(1, 2))) if victims else []
                 for instant_s in instants:
                     await asyncio.sleep(max(watch.began_s + instant_s - time.monotonic(), 0))
-                    if running.done():
+                    if running.done() or watch.finished:
                         break
                     victim = rng.choice(list(victims))
                     name = f"learner-{rng.randrange(LEARNERS)}" if victim == "learner" else victim
@@ -227,14 +240,14 @@ def check(results: Results, undisturbed: Results, deeds: Sequence[str], story: s
         raise Failure(f"{story}: other weights: {results.final.sha256[:16]} instead of {undisturbed.final.sha256[:16]}")
 
 
-async def run_trials(trials: int, seed: int, victims: Sequence[str], say=print) -> None:
+async def run_trials(trials: int, seed: int, victims: Sequence[str], rule: str = "fedavg", say=print) -> None:
     """Raises Failure at the first that does not end as the undisturbed run."""
     began_s = time.monotonic()
-    undisturbed, _ = await trial(seed, (), 0.0)
+    undisturbed, _ = await trial(seed, (), 0.0, rule)
     duration_s = sum(record.duration_s for record in undisturbed.rounds) + 0.2
     say(f"undisturbed: {duration_s:.2f} s, {undisturbed.final.sha256[:16]}")
     for number in range(trials):
-        results, deeds = await trial(seed + 1 + number, victims, duration_s)
+        results, deeds = await trial(seed + 1 + number, victims, duration_s, rule)
         check(results, undisturbed, deeds, f"seed {seed + 1 + number}, killed {deeds}")
         say(f"{number + 1:>4}/{trials}  killed {', '.join(deeds) or 'nobody in time'}")
     say(f"{trials} trials in {time.monotonic() - began_s:.0f} s: nothing lost, nothing counted twice")
@@ -245,8 +258,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--victims", nargs="+", choices=VICTIMS, default=["controller"])
+    parser.add_argument("--rule", choices=RULES, default="fedavg")
     arguments = parser.parse_args()
-    asyncio.run(run_trials(arguments.trials, arguments.seed, arguments.victims))
+    asyncio.run(run_trials(arguments.trials, arguments.seed, arguments.victims, arguments.rule))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from fedactors.errors import ConfigError, NoSuchModel, StoreError
 from fedactors.model import GlobalModel, Layout
 from fedactors.storage import LearnerModel, Statistics
+from fedactors.storage.entries import RuleState, learner_problem
 from fedactors.storage.library import FACTS_BYTES_MAX
 from fedactors.storage.memory import MemoryStorage
 from fedactors.testing import check_many_learners, check_store
@@ -169,3 +170,56 @@ async def test_conformance_finds_a_store_that_keeps_the_caller_s_buffer():
 
     with pytest.raises(AssertionError, match="changed after it was put"):
         await check_store(lambda: Careless(0))
+
+
+def state(learner, version):
+    return RuleState(learner, version, LAYOUT, LAYOUT.pack({"w": np.full(3, version, np.float32)}))
+
+
+async def kept_of_the_rule(storage, version):
+    return {state.learner: (state.version, state.buffer.view(np.float32)[0]) for state in await storage.rule_states(version)}
+
+
+@pytest.mark.parametrize("limits", [{"lineage_length": 1}, {"lineage_length": 0, "max_bytes": 6 * NBYTES}], ids=str)
+async def test_what_a_rule_keeps_makes_room_for_nothing_but_its_successor(limits):
+    storage = await filled(MemoryStorage(**limits))
+    await storage.put(model(0))
+    for version in range(1, 6):
+        await storage.put(state(None, version))
+        if version == 1:
+            await storage.put(state("a", version))
+        await storage.put(sent("b", version))
+        assert await kept_of_the_rule(storage, version - 1) == (
+            {} if version == 1 else {None: (version - 1, version - 1), "a": (1, 1)}
+        )
+        for learner in [None, "a"] if version == 1 else [None]:
+            await storage.put(state(learner, version))
+        await storage.put(model(version))
+        assert await kept_of_the_rule(storage, version) == {None: (version, version), "a": (1, 1)}
+    assert (await storage.statistics()).learners == 1
+
+
+async def test_the_state_before_goes_with_the_put_of_the_next_version_and_not_sooner():
+    storage = await filled(MemoryStorage(lineage_length=1))
+    for version in range(3):
+        before = (await storage.statistics()).nbytes
+        await storage.put(state(None, version))
+        assert (await storage.statistics()).nbytes == before + NBYTES
+        await storage.put(model(version))
+        assert (await storage.statistics()).nbytes == 2 * NBYTES
+
+
+async def test_there_is_a_limit_for_what_rules_keep_too():
+    storage = await filled(MemoryStorage(lineage_length=0, max_bytes=2 * NBYTES))
+    await storage.put(model(0))
+    await storage.put(state(None, 1))
+    with pytest.raises(StoreError, match="what the rule keeps of 'a' cannot be kept: 192 bytes are more than max_bytes=128"):
+        await storage.put(state("a", 1))
+
+
+@pytest.mark.parametrize(
+    ("learner", "problem"), [("a b/ü", None), ("", "is empty"), ("a\x1fb", "is not printable"), ("\n", "is not")]
+)
+def test_ids_under_which_nothing_can_be_kept_are_told(learner, problem):
+    said = learner_problem(learner)
+    assert said is None if problem is None else problem in str(said)
