@@ -20,12 +20,16 @@ from fedactors.aggregation.fedrec import FedRec
 from fedactors.aggregation.ordered import OrderedFold
 from fedactors.journal import NoJournal
 from fedactors.model import GlobalModel, Layout
+from fedactors.protocol import Hello, join
+from fedactors.protocol.session import JoinRefused
 from fedactors.runtime import ActorSystem
 from fedactors.storage import Storage
 from fedactors.storage.file import FileStorage
 from fedactors.storage.memory import MemoryStorage
 from fedactors.task import TrainReport
 from fedactors.testing import Probe
+from fedactors.transport import Address
+from fedactors.transport.memory import MemoryTransport
 from tests.actors.test_survival import Steady, fail_once
 
 LAYOUT = Layout.from_specs([("w", "float32", (3,))])
@@ -159,3 +163,11 @@ async def test_a_learner_that_left_while_nobody_was_there_counts_no_more(tmp_pat
         assert {state.learner for state in await storage.rule_states(3)} == {None, "b", "c"}
     assert found == np.float32((4 * 3.0 + 6 * 5.0) / 10)
     await storage.close()
+
+
+async def test_a_learner_whose_id_could_be_a_rules_entry_is_turned_away():
+    channel = MemoryTransport().connect(Address.parse("memory://ids"))
+    async with asyncio.timeout(30), Federation({"name": "ids"}, addresses=["memory://ids"]):
+        with pytest.raises(JoinRefused, match=r"the learner id '\\x1fanna' is not printable; name it with letters and digits"):
+            await join(channel, Hello("\x1fanna"), timeout_s=5)
+    await channel.close()
