@@ -21,7 +21,7 @@ _SCHEMA = f"""
 CREATE TABLE layouts (digest BLOB PRIMARY KEY, specs TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (
     serial INTEGER PRIMARY KEY,
-    owner TEXT NOT NULL,      -- a learner; empty: the federation, whose models are the versions
+    owner TEXT NOT NULL,      -- a learner, or a rule; empty: the federation, whose models are the versions
     number INTEGER NOT NULL,  -- a version, or the sequence of a learner's model
     base INTEGER,
     layout BLOB NOT NULL REFERENCES layouts,

@@ -109,10 +109,9 @@ class Library:
 
     def rule_states(self, version: Version) -> list[RuleState]:
         """As `Storage.rule_states`."""
-        found = [self._catalogue.lineage(owner) for owner in self._catalogue.owners() if is_rule(owner)]
-        torn = [entry for lineage in found for entry in lineage if _version_of(entry) > version]
-        self._remove(torn)
-        newest = [lineage[-1] for owner in self._catalogue.owners() if is_rule(owner) for lineage in [self.lineage(owner)]]
+        owners = [owner for owner in self._catalogue.owners() if is_rule(owner)]
+        self._remove([entry for owner in owners for entry in self._catalogue.lineage(owner) if _version_of(entry) > version])
+        newest = [entry for owner in owners if (entry := self._catalogue.newest(owner)) is not None]
         self._gets += len(newest)
         return [self._rule_state(entry) for entry in newest]
 
@@ -137,12 +136,9 @@ class Library:
     def statistics(self) -> Statistics:
         """As `Storage.statistics`."""
         versions = len(self._catalogue.lineage(None))
-        lineages = [
-            self._catalogue.lineage(owner) for owner in self._catalogue.owners() if owner is not None and not is_rule(owner)
-        ]
-        return Statistics(
-            versions, len(lineages), sum(map(len, lineages)), self._catalogue.nbytes, self._puts, self._gets, self._evicted
-        )
+        lineages = [self._catalogue.lineage(owner) for owner in self._catalogue.owners() if owner and not is_rule(owner)]
+        models = sum(map(len, lineages))
+        return Statistics(versions, len(lineages), models, self._catalogue.nbytes, self._puts, self._gets, self._evicted)
 
     def _version(self, version: Version) -> Entry:
         entry = self._catalogue.find(Key(None, version))

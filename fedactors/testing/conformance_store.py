@@ -15,7 +15,7 @@ import numpy as np
 from fedactors.errors import NoSuchModel, StoreError
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
 from fedactors.storage import ANYWHERE, Home, LearnerModel, Storage
-from fedactors.storage.entries import Model
+from fedactors.storage.entries import Model, RuleState, rule_owner
 
 LAYOUT = Layout.from_specs(
     [("kernel", "float32", (3, 5)), ("steps", "int64", ()), ("half", "bfloat16", (7,)), ("empty", "bool", (0,))]
@@ -49,6 +49,7 @@ async def check_store(
         await _keeps_versions(store, versions, kept)
         await _keeps_lineages(store, versions, kept)
         await _keeps_what_comes_at_once(store, versions)
+        await _keeps_what_a_rule_keeps(store, versions - 1)
         await _keeps_facts(store, versions - 1)
         before = await _told(store)
     async with _opened(make, home) as store:
@@ -167,6 +168,32 @@ async def _keeps_what_comes_at_once(store: Storage, versions: int) -> None:
     found = [one.learner async for one in store.select(learners, 1)]
     assert found == learners, f"of models that were put at once, only those of {found} are kept"
     await store.erase(learners)
+
+
+async def _keeps_what_a_rule_keeps(store: Storage, version: Version) -> None:
+    assert await store.rule_states(version) == [], "a rule that kept nothing has a state"
+    before = await store.statistics()
+    for learner in (None, "a", "b"):
+        await store.put(_state(learner, version))
+    for learner in (None, "b"):
+        await store.put(_state(learner, version + 1))
+    after = await store.statistics()
+    assert after.learner_models == before.learner_models, "what a rule keeps is counted as models of learners"
+    found = {state.learner: state for state in await store.rule_states(version)}
+    assert {learner: state.version for learner, state in found.items()} == {None: version, "a": version, "b": version}, (
+        "rule_states gives something that was kept with a version that never came to be"
+    )
+    for learner, state in found.items():
+        assert state.buffer.tobytes() == _state(learner, version).buffer.tobytes(), (
+            f"what a rule keeps of {learner!r} has changed"
+        )
+        assert not state.buffer.flags.writeable, f"what a rule keeps of {learner!r} came back writable"
+    await store.erase([rule_owner(learner) for learner in found])
+    assert await store.rule_states(version) == [], "what a rule kept is still there although it was erased"
+
+
+def _state(learner: LearnerId | None, version: Version) -> RuleState:
+    return RuleState(learner, version, LAYOUT, _model(version + 7 * len(learner or "")).buffer)
 
 
 async def _keeps_facts(store: Storage, version: Version) -> None:
