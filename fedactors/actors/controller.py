@@ -22,6 +22,7 @@ from fedactors.actors.messages import (
     EvaluateAgain,
     EventsFrom,
     FinishUp,
+    ForgetLearner,
     GetAddresses,
     GetModel,
     GetStatus,
@@ -41,6 +42,7 @@ from fedactors.actors.messages import (
     RoundCommitted,
     RoundEnded,
     SchedulerReady,
+    ToAggregator,
     ToController,
     ToGateway,
     ToModelStore,
@@ -91,6 +93,7 @@ class Controller(Actor[ToController]):
         self._address_askers: list[Deferred[tuple[Address, ...]]] = []
         self._watchers = Watchers(life)
         self._store: ActorRef[ToModelStore]
+        self._aggregator: ActorRef[ToAggregator]
         self._scheduler: ActorRef[ToScheduler]
         self._gateway: ActorRef[ToGateway]
 
@@ -98,7 +101,7 @@ class Controller(Actor[ToController]):
     def started(self) -> None:
         plan, life = self._plan, self._life
         self._store = store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
-        aggregator = self.spawn(
+        self._aggregator = aggregator = self.spawn(
             partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal), name="aggregator"
         )
         self._scheduler = self.spawn(
@@ -330,6 +333,8 @@ class Controller(Actor[ToController]):
 
     def _departed(self, learner: LearnerId, how: str, why: str) -> None:
         self._life.here.discard(learner)
+        if how != "displaced":
+            self._aggregator.tell(ForgetLearner(learner))
         self._publish(EventKind.LEARNER_DEPARTED, learner=learner, how=how, why=why)
         self._watch_numbers()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from fedactors import model_file
 from fedactors.config import Config, scope, to_toml
@@ -14,9 +15,12 @@ from fedactors.errors import FederationFailed, TransportError
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel
 from fedactors.protocol import AdminClient, Verb
+from fedactors.protocol.admin import PATIENCE_S, RETRY_S
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 
 log = get_logger("fedactors.driver")
+
+T = TypeVar("T")
 
 SAVING_TAKES_ONE_IN = 20
 """The share of the driver's time, while rounds go by, that goes into writing the results anew."""
@@ -57,10 +61,8 @@ class Driver:
         """
         self._directory.write_config(to_toml(self._config))
         try:
-            status = await self._admin.status()
-            if status["phase"] == "waiting":
-                await self._start()
-            async for news in self._admin.follow(status["first_event"]):
+            first_event = await self._persist(self._begin)
+            async for news in self._admin.follow(first_event):
                 for event in news:
                     self._take(event)
             if not self._history.finished:
@@ -68,8 +70,11 @@ class Driver:
         except (TransportError, FederationFailed):
             self._directory.write_results(self._results(None))
             raise
-        results = await self._save()
-        await self._admin.order(Verb.CLOSE, "the results are saved")
+        results = await self._persist(self._save)
+        try:
+            await self._persist(partial(self._admin.order, Verb.CLOSE, "the results are saved"))
+        except TransportError as error:
+            log.warning("controller_not_closed", why=str(error))
         if results.failed:
             raise FederationFailed(results.stop_reason)
         return results
@@ -82,8 +87,26 @@ class Driver:
         """End the federation at once; `run` then raises."""
         await self._admin.order(Verb.ABORT, why)
 
-    async def _start(self) -> None:
-        if (path := self._config.initial_file) is not None:
+    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that may be done again, and do it again while the controller is away, for PATIENCE_S at most."""
+        deadline_s = self._clock() + PATIENCE_S
+        while True:
+            try:
+                return await work()
+            except TransportError:
+                if self._clock() > deadline_s:
+                    raise
+            await asyncio.sleep(RETRY_S)
+
+    async def _begin(self) -> int:
+        """Start the federation unless that was done; the number of its first event that is kept."""
+        status = await self._admin.status()
+        if status["phase"] == "waiting":
+            await self._start(has_model=status["version"] is not None)
+        return int(status["first_event"])
+
+    async def _start(self, *, has_model: bool) -> None:
+        if (path := self._config.initial_file) is not None and not has_model:
             weights = await asyncio.to_thread(model_file.load, path)
             model = GlobalModel.initial(scope(self._config).travelling(weights))
             await self._admin.ship(model.layout, model.buffer)
