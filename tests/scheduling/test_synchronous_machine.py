@@ -37,6 +37,8 @@ class InStep(Referee):
             self.overdue = True
         if isinstance(event, on.Committed):
             self.cohorts[event.round], self.abandoned = self.cohort, 0
+        if isinstance(event, on.Unended):
+            self.cohorts[event.round] = event.cohort
         super().note(event)
 
     def judge(self, command):
