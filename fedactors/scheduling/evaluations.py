@@ -17,7 +17,7 @@ class Result:
 
     Attributes:
         cohort: whose updates it combined, or who was asked for them.
-        evaluated: somebody was asked to evaluate it, or nobody was here to do so.
+        evaluated: somebody was asked to evaluate it.
     """
 
     number: Round
@@ -47,11 +47,11 @@ class Evaluations:
 
     def begin(self, result: Result, learners: Iterable[LearnerId], *, end_due: bool = True) -> None:
         """Give a result to those of these learners that are here; the round ends at once where none is."""
-        result.evaluated = True
         self._open[result.number] = end_due
         for learner in learners:
             if learner in self._books.here:
                 self._books.evaluate(learner, result.number, result.version)
+                result.evaluated = True
         if self._books.tasks.any_of_round(result.number, train=False):
             key = f"evaluation-{result.number}"
             self._deadlines[key] = result.number
