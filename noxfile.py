@@ -32,6 +32,7 @@ def check(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
     session.install("-e", ".[dev,torch,examples,plot,redis]", *CONSTRAINTS)
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     if session.posargs:
         session.run("pytest", *session.posargs)
         return

@@ -10,7 +10,7 @@ from fedactors.errors import ConfigError
 from fedactors.selection.base import Candidate
 from fedactors.selection.power_of_choice import PowerOfChoice
 
-DRAWS = 20_000
+DRAWS = 8_000
 FIVE_DEVIATIONS = 5 * 0.5 / DRAWS**0.5
 
 
