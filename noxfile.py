@@ -40,7 +40,6 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-m", "timing")
     for name in BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py", "--smoke")
-    session.run("python", "benchmarks/peers/compare.py", "--smoke")
 
 
 @nox.session

@@ -15,6 +15,6 @@ async def test_nor_does_a_model_store_or_a_learner_that_is_killed():
     await chaos.run_trials(1, seed=0, victims=["learner", "redis"])
 
 
-@pytest.mark.parametrize("rule", ["fedadam", "fedrec"])
+@pytest.mark.parametrize("rule", ["fedrec"])
 async def test_nor_does_a_rule_lose_what_it_keeps_from_round_to_round(rule):
     await chaos.run_trials(1, seed=5, victims=["controller"], rule=rule)

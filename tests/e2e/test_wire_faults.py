@@ -21,7 +21,7 @@ from fedactors.testing.faults import UNHARMED, Plan
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timing]
+pytestmark = pytest.mark.e2e
 
 ANYWHERE = "grpc://127.0.0.1:0"
 MIB = 1024 * 1024
