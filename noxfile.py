@@ -70,6 +70,8 @@ def bench(session: nox.Session) -> None:
     arguments = [argument for argument in session.posargs if argument != "--full"] if session.posargs else ["--smoke"]
     for name in BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py", *arguments)
+    if arguments == ["--smoke"]:
+        session.run("python", "benchmarks/peers/compare.py", *arguments)
 
 
 @nox.session
