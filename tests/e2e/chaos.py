@@ -5,7 +5,8 @@
     python -m tests.e2e.chaos --trials 30 --rule fedadam          a rule that keeps something from round to round
 
 Each trial runs 10 rounds of 3 learners, and kills one process or two with SIGKILL on the way, at instants drawn from a seed, and
-starts each again. The final weights must be those of a run that nobody disturbed, to the bit, unless a learner was killed.
+starts each again. The final weights must be those of a run that nobody disturbed, to the bit. Learners have a spool: by the token
+in it the controller knows a learner's next process, and gives it the open task again.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ async def federation(directory: Path, with_redis: bool, rule: str):
         )
         for index in range(LEARNERS):
             place = ["--address", address, "--id", f"learner-{index}", "--index", str(index)]
-            command_ = fedactors("learner", str(file), *place)
+            command_ = fedactors("learner", str(file), *place, "--spool", str(directory / f"spool-{index}"))
             children[f"learner-{index}"] = Child(f"learner-{index}", command_, command_, directory / f"learner-{index}.log")
         for child in children.values():
             exits.push_async_callback(child.kill)
@@ -221,18 +222,11 @@ def logs(directory: Path) -> str:
     return "\n".join(f"{path.name}:\n{path.read_text(errors='replace')[-1500:]}" for path in directory.glob("*.log"))
 
 
-def check(results: Results, undisturbed: Results, deeds: Sequence[str], story: str) -> None:
-    """Every round is there, every learner counted once in each, and the weights are the same.
-
-    A learner that is killed has no part in its round, by the protocol; then nobody counted twice, and the round was committed.
-    """
+def check(results: Results, undisturbed: Results, story: str) -> None:
+    """Every round is there, every learner counted once in each, and the weights are the same."""
     rounds = [record.round for record in results.rounds]
     if rounds != list(range(1, ROUNDS + 1)) or results.final.version != ROUNDS:
         raise Failure(f"{story}: rounds {rounds} are told of, and version {results.final.version} is the last")
-    if any(deed.startswith("learner") for deed in deeds):
-        if not all(1 <= record.totals.accepted <= LEARNERS for record in results.rounds):
-            raise Failure(f"{story}: somebody counted twice, or nobody: {[r.totals.accepted for r in results.rounds]}")
-        return
     wrong = {r.round: r.totals.accepted for r in results.rounds if r.totals.accepted != LEARNERS}
     if wrong:
         raise Failure(f"{story}: so many updates counted, by round: {wrong}")
@@ -248,7 +242,7 @@ async def run_trials(trials: int, seed: int, victims: Sequence[str], rule: str =
     say(f"undisturbed: {duration_s:.2f} s, {undisturbed.final.sha256[:16]}")
     for number in range(trials):
         results, deeds = await trial(seed + 1 + number, victims, duration_s, rule)
-        check(results, undisturbed, deeds, f"seed {seed + 1 + number}, killed {deeds}")
+        check(results, undisturbed, f"seed {seed + 1 + number}, killed {deeds}")
         say(f"{number + 1:>4}/{trials}  killed {', '.join(deeds) or 'nobody in time'}")
     say(f"{trials} trials in {time.monotonic() - began_s:.0f} s: nothing lost, nothing counted twice")
 
