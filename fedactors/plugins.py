@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = {
     "fedactors.scheduling": "protocol",
     "fedactors.selection": "selection policy",
     "fedactors.aggregation": "aggregation rule",
+    "fedactors.privacy": "method of secure aggregation",
     "fedactors.storage": "model store",
     "fedactors.transport": "transport",
     "fedactors.cli": "verb",

@@ -1,6 +1,7 @@
 """A federation's configuration: read, checked, and turned into plug-ins.
 
-tables      every key, its type and its default
+table       what every table is made of
+tables      every key, its type and its default; privacy_tables: what others may learn from updates
 reading     from TOML, YAML or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work
@@ -14,6 +15,7 @@ from fedactors.config.plugging import (
     build_discount,
     build_protocol,
     build_rule,
+    build_secure,
     build_selection,
     build_storage,
     build_transport,
@@ -33,6 +35,7 @@ __all__ = [
     "build_discount",
     "build_protocol",
     "build_rule",
+    "build_secure",
     "build_selection",
     "build_storage",
     "build_transport",

@@ -15,6 +15,7 @@ from fedactors.transport.base import Address
 if TYPE_CHECKING:
     from fedactors.aggregation.base import Rule
     from fedactors.aggregation.discount import Discount
+    from fedactors.privacy.base import SecureAggregation
     from fedactors.scheduling.base import Protocol
     from fedactors.selection.base import Selection
     from fedactors.stop import StopConditions
@@ -91,13 +92,16 @@ def slots(config: Config) -> dict[str, Slot]:
     combine = Slot(
         RULES, ("aggregation", "combine"), aggregation.combine or "fedavg", aggregation.combine_options, "combine_options"
     )
-    return {
+    found = {
         "protocol": Slot("fedactors.scheduling", ("protocol", "name"), protocol.name, protocol.options),
         "selection": Slot("fedactors.selection", ("selection", "policy"), selection.policy, selection.options),
         "aggregation": Slot(RULES, ("aggregation", "rule"), aggregation.rule, aggregation.options),
         "combine": combine,
         "store": Slot("fedactors.storage", ("store", "url"), scheme, store_options),
     }
+    if config.secure.method is not None:
+        found["secure"] = Slot("fedactors.privacy", ("secure", "method"), config.secure.method, config.secure.options)
+    return found
 
 
 def build_protocol(config: Config) -> Protocol:
@@ -157,6 +161,13 @@ def scope(config: Config) -> Scope:
     """What travels and what is combined, as [model] says, and whether the rule needs control variates."""
     model, rule = config.model, slots(config)["aggregation"].build()
     return Scope(tuple(model.local), tuple(model.shared), tuple(model.frozen), rule.variates)
+
+
+def build_secure(config: Config) -> SecureAggregation | None:
+    """The method of secure aggregation that [secure] names; None where none is."""
+    slot = slots(config).get("secure")
+    built: SecureAggregation | None = None if slot is None else slot.build()
+    return built
 
 
 def build_storage(config: Config) -> Storage:

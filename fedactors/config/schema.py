@@ -25,6 +25,7 @@ _NAMED = {
     "SelectionTable": ("policy", "fedactors.selection"),
     "AggregationTable": ("rule", "fedactors.aggregation"),
     "StoreTable": ("url", "fedactors.storage"),
+    "SecureTable": ("method", "fedactors.privacy"),
 }
 """The tables that name a plug-in: in which key, and from which group."""
 

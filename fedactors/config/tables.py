@@ -3,6 +3,7 @@
     [controller] [learners]                      who there is, and where
     [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
     [model]                                      which tensors travel
+    [secure]                                     what others may learn from updates
     [train] [evaluate] [stop]                    what learners do, and until when
     [liveness] [limits] [runtime]                the machinery
     [simulation]                                 how fast and how reliable virtual learners are
@@ -17,13 +18,12 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
+from fedactors.config.privacy_tables import SecureTable
+from fedactors.config.table import Count, Options, Positive, Table
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 
-Positive: TypeAlias = Annotated[float, Field(gt=0)]
-Count: TypeAlias = Annotated[int, Field(ge=1)]
-Options: TypeAlias = dict[str, JsonValue]
 Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX)]
 Patterns: TypeAlias = Annotated[list[Pattern], Field(max_length=PATTERNS_MAX)]
 
@@ -44,12 +44,6 @@ ROUNDS = 10
 
 def _without_none(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
-
-
-class Table(BaseModel):
-    """One table of the configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ControllerTable(Table):
@@ -368,6 +362,7 @@ class Config(Table):
     selection: SelectionTable = SelectionTable()
     aggregation: AggregationTable = AggregationTable()
     model: ModelTable = ModelTable()
+    secure: SecureTable = SecureTable()
     store: StoreTable = StoreTable()
     journal: JournalTable = JournalTable()
     train: TrainTable = TrainTable()
