@@ -13,6 +13,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.model import LearnerId, Version
 from fedactors.task import EvaluateParams, EvaluationReport, Round, TaskId, TaskKind, TrainParams, TrainReport
 
@@ -47,6 +48,7 @@ class Hello:
         tasks_held: tasks that it has and need not be sent again.
         software: name and version, for logs.
         wire_version: of the schema that it speaks.
+        forms: names of the forms that it can pack its updates in.
     """
 
     learner: LearnerId
@@ -58,6 +60,7 @@ class Hello:
     tasks_held: tuple[TaskId, ...] = ()
     software: str = ""
     wire_version: int = WIRE_VERSION
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class Welcome:
         local: globs of tensors that stay with the learner.
         shared: globs of the tensors that travel, unless they are local; empty: all.
         variates: control variates travel behind them.
+        form: in which updates are wished for.
     """
 
     token: bytes
@@ -131,6 +135,7 @@ class Welcome:
     local: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     variates: bool = False
+    form: FormSpec = AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
+from fedactors.form import AS_IT_IS, FORM_NAME_CHARS_MAX, FORMS_MAX, FormSpec
 from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import federation_pb2 as pb
@@ -57,6 +58,7 @@ WHY_CHARS_MAX = 4096
 TOKEN_BYTES_MAX = 64
 TASKS_HELD_MAX = 1024
 DIMENSIONS_MAX = 64
+FORM_OPTIONS_BYTES_MAX = 1024
 
 _REASONS: dict[GoodbyeReason, Any] = {reason: pb.Goodbye.Reason.Value(reason.name) for reason in GoodbyeReason}
 _REASON_OF = {number: reason for reason, number in _REASONS.items()}
@@ -95,7 +97,7 @@ def _envelope(message: Message) -> Proto:
         case TaskFailure(task, why):
             return pb.LearnerMessage(task_failure=pb.TaskFailure(task=task, why=why[:WHY_CHARS_MAX]))
         case Welcome():
-            return pb.ControllerMessage(welcome=pb.Welcome(**{name: getattr(message, name) for name in Welcome.__slots__}))
+            return pb.ControllerMessage(welcome=_welcome_written(message))
         case Task():
             return pb.ControllerMessage(task=_task_written(message))
         case Cancel(task):
@@ -125,6 +127,7 @@ def decode_from_controller(frame: bytes) -> FromController:
 def _hello(message: pb.Hello) -> Hello:
     _bounded("tags", message.tags, METRICS_MAX)
     _bounded("tasks_held", message.tasks_held, TASKS_HELD_MAX)
+    _bounded("forms", message.forms, FORMS_MAX)
     return Hello(
         learner=_name("learner", message.learner),
         federation=message.federation,
@@ -135,7 +138,15 @@ def _hello(message: pb.Hello) -> Hello:
         tasks_held=tuple(message.tasks_held),
         software=message.software[:NAME_CHARS_MAX],
         wire_version=message.wire_version,
+        forms=tuple(_form_name(name) for name in message.forms),
     )
+
+
+def _welcome_written(welcome: Welcome) -> pb.Welcome:
+    fields = {name: getattr(welcome, name) for name in Welcome.__slots__ if name != "form"}
+    form = welcome.form
+    options = bodies.pack("the form's options", form.options, FORM_OPTIONS_BYTES_MAX) if form.options else b""
+    return pb.Welcome(**fields, form=pb.Form(name=form.name, options=options) if form.name else None)
 
 
 def _welcome(message: pb.Welcome) -> Welcome:
@@ -155,7 +166,20 @@ def _welcome(message: pb.Welcome) -> Welcome:
         local=_patterns("local", message.local),
         shared=_patterns("shared", message.shared),
         variates=message.variates,
+        form=_form(message.form),
     )
+
+
+def _form(message: pb.Form) -> FormSpec:
+    if not message.name:
+        return AS_IT_IS
+    options = bodies.unpack("the form's options", message.options, FORM_OPTIONS_BYTES_MAX) if message.options else {}
+    return FormSpec(_form_name(message.name), options)
+
+
+def _form_name(name: str) -> str:
+    _bounded("a form's name", name, FORM_NAME_CHARS_MAX)
+    return name
 
 
 def _task_written(task: Task) -> pb.Task:

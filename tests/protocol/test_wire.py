@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
+from fedactors.form import AS_IT_IS, FORM_NAME_CHARS_MAX, FormSpec
 from fedactors.protocol import (
     Cancel,
     Evaluated,
@@ -77,6 +78,7 @@ tasks = st.one_of(
     st.builds(Task, names, st.just(TaskKind.EVALUATE), evaluate_params),
 )
 goodbyes = st.builds(Goodbye, st.sampled_from(GoodbyeReason), texts)
+form_names = names.map(lambda name: name[:FORM_NAME_CHARS_MAX])
 hellos = st.builds(
     Hello,
     learner=names,
@@ -88,6 +90,7 @@ hellos = st.builds(
     tasks_held=st.lists(names, max_size=4).map(tuple),
     software=texts,
     wire_version=st.integers(0, 2**32 - 1),
+    forms=st.lists(form_names, max_size=4).map(tuple),
 )
 welcomes = st.builds(
     Welcome,
@@ -100,6 +103,8 @@ welcomes = st.builds(
     local=st.lists(names, max_size=4).map(tuple),
     shared=st.lists(names, max_size=4).map(tuple),
     variates=st.booleans(),
+    form=st.just(AS_IT_IS)
+    | st.builds(FormSpec, form_names, st.dictionaries(names, st.booleans() | counts | numbers, max_size=3)),
 )
 from_learner = st.one_of(
     hellos,
@@ -222,6 +227,9 @@ def test_a_malformed_body_is_refused_with_what_is_wrong(body, complaint):
         ),
         (welcome_with(local=["x"] * 65), "local has length 65; at most 64"),
         (welcome_with(shared=["x" * 121]), "a pattern of shared has length 121; at most 120"),
+        (welcome_with(form=pb.Form(name="x" * 65)), "a form's name has length 65; at most 64"),
+        (welcome_with(form=pb.Form(name="x", options=bytes(1025))), "the form's options has 1,025 bytes; at most 1,024"),
+        (welcome_with(form=pb.Form(name="x", options=b"\x91")), "the form's options is not valid msgpack"),
     ],
 )
 def test_a_malformed_message_is_refused_with_what_is_wrong(message, complaint):
@@ -235,6 +243,8 @@ def test_a_malformed_message_is_refused_with_what_is_wrong(message, complaint):
         (pb.Hello(), "learner '' is empty"),
         (pb.Hello(learner="a", tags=["x"] * 257), "tags has length 257"),
         (pb.Hello(learner="a", tasks_held=["x"] * 1025), "tasks_held has length 1,025"),
+        (pb.Hello(learner="a", forms=["x"] * 65), "forms has length 65"),
+        (pb.Hello(learner="a", forms=["x" * 65]), "a form's name has length 65"),
     ],
 )
 def test_a_hello_has_limits(hello, complaint):
@@ -244,7 +254,8 @@ def test_a_hello_has_limits(hello, complaint):
 
 def test_a_welcome_with_the_most_and_longest_patterns_fits_into_a_control_message():
     patterns = tuple("\N{GRINNING FACE}" * 120 for _ in range(64))
-    message = Welcome(b"x" * 16, 1.0, 5.0, 1, federation="f" * 64, local=patterns, shared=patterns)
+    form = FormSpec("x" * FORM_NAME_CHARS_MAX, {"x": "y" * 1000})
+    message = Welcome(b"x" * 16, 1.0, 5.0, 1, federation="f" * 64, local=patterns, shared=patterns, form=form)
     assert decode_from_controller(encode(message)) == message
 
 

@@ -22,7 +22,7 @@ class LearnerMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., evaluated: _Optional[_Union[Evaluated, _Mapping]] = ..., task_failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("wire_version", "federation", "learner", "resume_token", "num_train_examples", "num_test_examples", "tags", "tasks_held", "software")
+    __slots__ = ("wire_version", "federation", "learner", "resume_token", "num_train_examples", "num_test_examples", "tags", "tasks_held", "software", "forms")
     WIRE_VERSION_FIELD_NUMBER: _ClassVar[int]
     FEDERATION_FIELD_NUMBER: _ClassVar[int]
     LEARNER_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Hello(_message.Message):
     TAGS_FIELD_NUMBER: _ClassVar[int]
     TASKS_HELD_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    FORMS_FIELD_NUMBER: _ClassVar[int]
     wire_version: int
     federation: str
     learner: str
@@ -41,7 +42,8 @@ class Hello(_message.Message):
     tags: _containers.RepeatedScalarFieldContainer[str]
     tasks_held: _containers.RepeatedScalarFieldContainer[str]
     software: str
-    def __init__(self, wire_version: _Optional[int] = ..., federation: _Optional[str] = ..., learner: _Optional[str] = ..., resume_token: _Optional[bytes] = ..., num_train_examples: _Optional[int] = ..., num_test_examples: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., tasks_held: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ...) -> None: ...
+    forms: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, wire_version: _Optional[int] = ..., federation: _Optional[str] = ..., learner: _Optional[str] = ..., resume_token: _Optional[bytes] = ..., num_train_examples: _Optional[int] = ..., num_test_examples: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., tasks_held: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ..., forms: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Evaluated(_message.Message):
     __slots__ = ("task", "body")
@@ -74,7 +76,7 @@ class ControllerMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates")
+    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates", "form")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     LOST_AFTER_S_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +87,7 @@ class Welcome(_message.Message):
     LOCAL_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
     VARIATES_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     heartbeat_s: float
     lost_after_s: float
@@ -95,7 +98,16 @@ class Welcome(_message.Message):
     local: _containers.RepeatedScalarFieldContainer[str]
     shared: _containers.RepeatedScalarFieldContainer[str]
     variates: bool
-    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ...) -> None: ...
+    form: Form
+    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ..., form: _Optional[_Union[Form, _Mapping]] = ...) -> None: ...
+
+class Form(_message.Message):
+    __slots__ = ("name", "options")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    options: bytes
+    def __init__(self, name: _Optional[str] = ..., options: _Optional[bytes] = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("id", "kind", "round", "version", "body")
