@@ -9,7 +9,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from fedactors.errors import ModelError
-from fedactors.model import GlobalModel, Weights
+from fedactors.model import DTYPES, GlobalModel, Weights
 
 ORDER = "fedactors.order"
 VERSION = "fedactors.version"
@@ -44,5 +44,16 @@ def load(path: Path) -> Weights:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
-    order = json.loads(metadata.get(ORDER, "[]"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a dtype that numpy does not have
+        raise ModelError(f"cannot read {path}: a tensor is of no dtype of {', '.join(DTYPES)} ({error})") from error
+    order = _order(metadata.get(ORDER, "[]"))
     return {name: weights[name] for name in order} if set(order) == weights.keys() else weights
+
+
+def _order(written: str) -> list[str]:
+    """The tensors' names; none where somebody else wrote there what is no list of names."""
+    try:
+        order = json.loads(written)
+    except (ValueError, RecursionError):
+        return []
+    return order if isinstance(order, list) and all(isinstance(name, str) for name in order) else []

@@ -20,6 +20,11 @@ from fedactors.config.tables import Config
 from fedactors.config.wording import in_words
 from fedactors.errors import ConfigError
 
+FILE_BYTES_MAX = 1024**2
+YAML_DEPTH_MAX = 64
+YAML_NODES_MAX = 10_000
+"""Of a file, once every alias is written out: a few lines of aliases to aliases would be more than any memory holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -114,7 +119,11 @@ def _text(path: Path) -> str:
     if path.is_dir():
         raise ConfigError(f"{path} is a directory; give the file in it, as in {path / 'federation.toml'}")
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(FILE_BYTES_MAX + 1)
+        if len(text) > FILE_BYTES_MAX:
+            raise ConfigError(f"{path} has more than {FILE_BYTES_MAX:,} bytes; a configuration is smaller: is it the right file?")
+        return text.decode()
     except FileNotFoundError:
         raise ConfigError(f"there is no file {str(path)!r}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -130,6 +139,14 @@ def _toml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
             raise ConfigError(f"{file}: {error}") from error
         line = said[2] or text.count("\n", 0, len(text.rstrip())) + 1
         raise ConfigError(f"{file}:{line}: {said[1]} ({said[3] or said[4]})") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """What the parsers do not tell of as a mistake in the text: numbers of thousands of digits, days that no month has."""
+    said = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    return f"a value cannot be read: {said}"
 
 
 _TOML_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
@@ -154,26 +171,38 @@ def _toml_lines(text: str) -> dict[Key, int]:
 
 def _yaml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
     try:
+        lines = _yaml_lines(yaml.compose(text, Loader=yaml.SafeLoader), file)
         given = yaml.safe_load(text)
-        lines = _yaml_lines(yaml.compose(text, Loader=yaml.SafeLoader), ())
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{file}{line}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: {' '.join(str(error).split())}") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ConfigError(f"{file}: {_why(error)}") from error
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
         raise ConfigError(f"{file}: a configuration is a mapping of words to values")
     return given, lines
 
 
-def _yaml_lines(node: yaml.Node | None, prefix: Key) -> dict[Key, int]:
+def _yaml_lines(root: yaml.Node | None, file: str) -> dict[Key, int]:
+    """Each key's line; ConfigError where the aliases in a file, written out, make it too large, or have no end."""
     lines: dict[Key, int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = (*prefix, str(key.value))
-            lines[path] = key.start_mark.line + 1
-            lines |= _yaml_lines(value, path)
-    return lines
+    left: list[tuple[Key, yaml.Node | None]] = [((), root)]
+    for _ in range(YAML_NODES_MAX):
+        if not left:
+            return lines
+        prefix, node = left.pop()
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                path = (*prefix, str(key.value))
+                lines[path] = key.start_mark.line + 1
+                left.append((path, value))
+                if len(path) > YAML_DEPTH_MAX:
+                    raise ConfigError(f"{file}:{lines[path]}: a mapping within {YAML_DEPTH_MAX} others; is an alias in itself?")
+        elif isinstance(node, yaml.SequenceNode):
+            left.extend((prefix, item) for item in node.value)
+    raise ConfigError(f"{file}: it has more than {YAML_NODES_MAX:,} values once its aliases are written out; use fewer aliases")
 
 
 def _override(given: dict[str, Any], override: str) -> Key:
@@ -194,5 +223,5 @@ def _override(given: dict[str, Any], override: str) -> Key:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML: a word
         return text

@@ -97,9 +97,9 @@ def look(path: Path) -> SavedRun:
             str(config.get("name", "")) or None,
             told.started_at,
             told.rounds,
-            config.get("stop", {}).get("rounds"),
+            _rounds_total(config),
             told.metrics,
-            "" if told.finished is None else str(told.finished["stop_reason"]),
+            "" if told.finished is None else str(told.finished.get("stop_reason", "")),
             nbytes,
         )
     except (Damaged, OSError) as error:
@@ -157,7 +157,7 @@ def _state(journal: Path, finished: dict[str, Any] | None) -> State:
     if running:
         return State.RUNNING
     if finished is not None:
-        return State.FAILED if finished["failed"] else State.FINISHED
+        return State.FAILED if finished.get("failed") else State.FINISHED
     return State.UNFINISHED if running is None else State.RESUMABLE
 
 
@@ -182,8 +182,14 @@ def _config(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Damaged("it has no config.toml") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"its config.toml cannot be read: {error}") from None
+
+
+def _rounds_total(config: dict[str, Any]) -> int | None:
+    stop = config.get("stop")
+    rounds = stop.get("rounds") if isinstance(stop, dict) else None
+    return rounds if isinstance(rounds, int) else None
 
 
 def _told(file: Path) -> _Told:
@@ -196,7 +202,7 @@ def _told(file: Path) -> _Told:
         if first.endswith(b"\n"):
             told.started_at = json.loads(first)["time"]
         _look_back(file, told)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"its events.jsonl cannot be read: {type(error).__name__}: {error}") from None
     return told
 

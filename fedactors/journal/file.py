@@ -23,7 +23,7 @@ from typing_extensions import override
 from fedactors.errors import StoreError
 from fedactors.journal.journal import Journal
 from fedactors.journal.records import Committing, Counted, Happened, Opened, Record, decode, encode
-from fedactors.journal.story import told
+from fedactors.journal.story import Story, told
 from fedactors.record import Event, EventKind
 
 MAGIC = b"fedactors journal 1\n"
@@ -110,7 +110,7 @@ class FileJournal(Journal):
             found = read(self.path)
             _check_same(self.path, found.records, opened)
             os.ftruncate(self._fd, found.whole_bytes)
-            self.story = told(found.records)
+            self.story = _story(self.path, found.records)
             self.events = [record.event for record in found.records if isinstance(record, Happened)]
         else:
             self._append(MAGIC)
@@ -190,6 +190,15 @@ def _check_same(path: Path, records: list[Record], opened: Opened) -> None:
     for key, now in {"name": opened.federation, "seed": opened.seed, **opened.plan}.items():
         if kept.get(key) != now:
             raise StoreError(f"the journal {path} was begun with {key} = {kept.get(key)!r}; it cannot go on with {now!r}")
+
+
+def _story(path: Path, records: list[Record]) -> Story:
+    try:
+        return told(records)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"the journal {path} is damaged: an event in it does not say what events of its kind say ({error!r})"
+        ) from error
 
 
 def _must_last(record: Record) -> bool:

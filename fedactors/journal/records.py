@@ -116,8 +116,8 @@ def decode(packed: bytes) -> Record:
     """
     try:
         kind, body = msgpack.unpackb(packed, strict_map_key=False)
-        record: Record = _KINDS[kind](**{name: _READERS.get(name, _as_it_is)(value) for name, value in body.items()})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        record: Record = _KINDS[kind](**{name: _READERS[name](value) for name, value in body.items()})
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise StoreError(f"it is no record that this version of fedactors knows ({type(error).__name__}: {error})") from error
     return record
 
@@ -135,16 +135,36 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r:.80} is neither a number, a string, a list nor a map")
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _is(kind: type[Any]) -> Callable[[Any], Any]:
+    """A reader of values that are what they were."""
+
+    def reader(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        return value
+
+    return reader
 
 
 def _event(body: Mapping[str, Any]) -> Event:
-    return Event(body["number"], body["unix_time_s"], EventKind(body["kind"]), body["body"])
+    number, unix_time_s = _is(int)(body["number"]), _is(float)(body["unix_time_s"])
+    return Event(number, unix_time_s, EventKind(body["kind"]), _is(dict)(body["body"]))
+
+
+def _report(body: Mapping[str, Any]) -> TrainReport:
+    report = TrainReport(**body)
+    if (problem := report.problem()) is not None:
+        raise ValueError(problem)
+    return report
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("federation", "learner", "task"), _is(str)),
+    **dict.fromkeys(("seed", "round", "version", "sequence", "staleness"), _is(int)),
+    "plan": _is(dict),
+    "digest": _is(bytes),
     "event": _event,
     "kind": TaskKind,
-    "report": lambda body: TrainReport(**body),
+    "report": _report,
 }
+"""By the name of a record's field: what is called alike is of one kind."""

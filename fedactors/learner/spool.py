@@ -19,10 +19,12 @@ from urllib.parse import quote
 import msgpack
 import numpy as np
 
-from fedactors.errors import LearnerFailed, ModelError
+from fedactors.errors import LearnerFailed, ModelError, RemoteProtocolError
 from fedactors.learner.desk import Update
 from fedactors.model import Layout
-from fedactors.task import TaskId, TrainReport
+from fedactors.protocol.bodies import train_report
+from fedactors.protocol.wire import TOKEN_BYTES_MAX
+from fedactors.task import TaskId
 
 _LENGTH = struct.Struct("<Q")
 
@@ -43,9 +45,11 @@ class Spool:
     def token(self) -> bytes:
         """Of the last session; empty where there was none."""
         try:
-            return (self._directory / "token").read_bytes()
+            with (self._directory / "token").open("rb") as file:
+                token = file.read(TOKEN_BYTES_MAX + 1)
         except FileNotFoundError:
             return b""
+        return token if len(token) <= TOKEN_BYTES_MAX else b""  # no controller gave it
 
     def begin(self, token: bytes, *, resumed: bool) -> None:
         """A session has begun; unless it goes on with the last one, what was kept for that is void."""
@@ -112,8 +116,9 @@ def _read(path: Path) -> Update:
         header = msgpack.unpackb(data[_LENGTH.size : start])
         layout = Layout.from_specs([(name, dtype, tuple(shape)) for name, dtype, shape in header["specs"]])
         buffer = np.frombuffer(data, np.uint8, layout.nbytes, start)
-        return Update(header["task"], layout, buffer, TrainReport(**header["report"]), header["layout_known"])
-    except (OSError, ValueError, TypeError, KeyError, struct.error, ModelError) as error:
+        report = train_report(header["report"])
+        return Update(str(header["task"]), layout, buffer, report, bool(header["layout_known"]))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, struct.error, ModelError, RemoteProtocolError) as error:
         raise LearnerFailed(
             f"the spool's file {path} cannot be read ({error}); remove it, and the learner trains again"
         ) from error

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
 import xxhash
@@ -94,6 +95,27 @@ class Entry:
         return self.layout.nbytes
 
 
+def checked(entry: Entry) -> Entry:
+    """An entry as it was read back, where what was written is of the kinds that are written.
+
+    Raises:
+        TypeError: it is not; the message names the part.
+    """
+    kinds: dict[str, tuple[object, type[Any] | UnionType]] = {
+        "owner": (entry.key.owner, str | None),
+        "number": (entry.key.number, int),
+        "base": (entry.base, int | None),
+        "digest": (entry.digest, str),
+        "created_unix_s": (entry.created_unix_s, float | int),
+        "serial": (entry.serial, int),
+        "facts": (entry.facts, dict),
+    }
+    for name, (value, kind) in kinds.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is {value!r:.40}")
+    return entry
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnerModel:
     """What a learner sent back.
@@ -102,7 +124,7 @@ class LearnerModel:
         learner: who.
         sequence: ascending for each learner.
         base: the version that it started from.
-        layout: the global model's.
+        layout: the global model's, or what travelled of it.
         buffer: uint8[layout.nbytes]. Of a model that is put, it is the caller's again when `put` returns; of one that a store
             gives, it is read-only.
     """

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fedactors.errors import ModelError, StoreError
-from fedactors.model import Layout
-from fedactors.storage.entries import Entry, Key
+from fedactors.model import Layout, Version
+from fedactors.storage.entries import Entry, Key, checked
 
 APPLICATION_ID = 0x46656441
 """By which SQLite's own tools know the file; 'FedA'."""
@@ -95,10 +95,10 @@ class Index:
         try:
             known = {key: Layout.from_specs(json.loads(specs)) for key, specs in layouts.items()}
             found = [
-                (Entry(Key(owner or None, number), base, known[layout], digest, created, serial, json.loads(facts)), slot)
+                (_read(Key(owner or None, number), base, known[layout], digest, created, serial, facts), int(slot))
                 for owner, number, base, layout, digest, created, serial, facts, slot in rows
             ]
-        except (ValueError, KeyError, TypeError, ModelError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, ModelError) as error:
             raise StoreError(f"{self.path} is damaged: {error}; {RESTORE}") from error
         self._layouts = set(known)
         return found
@@ -167,6 +167,10 @@ class Index:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} {_why(error)}") from error
+
+
+def _read(key: Key, base: Version | None, layout: Layout, digest: str, created_unix_s: float, serial: int, facts: str) -> Entry:
+    return checked(Entry(key, base, layout, digest, created_unix_s, serial, json.loads(facts)))
 
 
 def _why(error: sqlite3.Error) -> str:

@@ -17,7 +17,7 @@ from typing_extensions import override
 from fedactors.errors import ModelError, StoreError
 from fedactors.log import get_logger
 from fedactors.model import Buffer, Layout
-from fedactors.storage.entries import Entry, Key, digest
+from fedactors.storage.entries import Entry, Key, checked, digest
 from fedactors.storage.redis_link import Link
 from fedactors.storage.shelf import Shelf
 
@@ -118,7 +118,7 @@ class RedisShelf(Shelf):
         try:
             layouts = {key.decode(): Layout.from_specs(json.loads(value)) for key, value in specs.items()}
             return sorted((self._entry(json.loads(value), layouts) for value in index), key=lambda entry: entry.serial)
-        except (ValueError, KeyError, TypeError, ModelError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, ModelError) as error:
             raise StoreError(
                 f"{self._key('index')} at {self._link.place} is damaged: {error!r}; restore it, or give another namespace"
             ) from error
@@ -126,7 +126,7 @@ class RedisShelf(Shelf):
     def _entry(self, told: dict[str, Any], layouts: dict[str, Layout]) -> Entry:
         self._chunks[told["serial"]] = Chunks(*told["chunks"])
         key, layout = Key(told["owner"], told["number"]), layouts[told["layout"]]
-        return Entry(key, told["base"], layout, told["digest"], told["created_unix_s"], told["serial"], told["facts"])
+        return checked(Entry(key, told["base"], layout, told["digest"], told["created_unix_s"], told["serial"], told["facts"]))
 
     @override
     def write(self, entry: Entry, buffer: Buffer, going: Sequence[Entry]) -> None:
