@@ -45,6 +45,8 @@ class Refusal(enum.StrEnum):
     """The global model has moved on by more versions than the protocol's `max_staleness`."""
     LAYOUT = "layout"
     """Names, shapes or dtypes differ from the global model's."""
+    FORM = "form"
+    """What was packed cannot be unpacked."""
     NOT_FINITE = "not_finite"
     """A weight is NaN or infinite."""
     BAD_REPORT = "bad_report"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from typing_extensions import override
@@ -41,12 +41,14 @@ from fedactors.actors.messages import (
 from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.errors import ModelError, Rejected
+from fedactors.form import IDENTITY, Form, Travelling
 from fedactors.journal import Journal
 from fedactors.log import get_logger
 from fedactors.model import Buffer, GlobalModel, Layout, Version
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Actor, ActorRef, Deferred, handle
 from fedactors.scope import WHOLE, Scope
+from fedactors.storage.entries import LearnerModel
 from fedactors.task import TaskId
 
 log = get_logger("fedactors.aggregator")
@@ -67,6 +69,7 @@ class AggregationPlan:
         uploads_max: models that are received at the same time, >= 1, and as many again from slow learners: what bounds the
             memory of a round.
         buffers_kept: idle receive buffers that stay warm for the next upload.
+        form: in which updates may travel.
     """
 
     rule: Rule
@@ -75,6 +78,12 @@ class AggregationPlan:
     scope: Scope = WHOLE
     uploads_max: int = 4
     buffers_kept: int = 4
+    form: Form = IDENTITY
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether an update is of use only together with the version that it was trained from."""
+        return self.rule.needs_base or self.form.needs_base
 
 
 class Aggregator(Actor[ToAggregator]):
@@ -95,6 +104,7 @@ class Aggregator(Actor[ToAggregator]):
         self._state = KeptState(store, compute)
         self._controller = controller
         self._compute = compute
+        self._travelling = Travelling(plan.form)
         self._model: GlobalModel | None = None
         self._fold: Fold | None = None
         self._offers: dict[TaskId, Offer] = {}
@@ -179,13 +189,17 @@ class Aggregator(Actor[ToAggregator]):
         scope = self._plan.scope
         if (problem := scope.problem(layout)) is not None:
             raise Rejected(problem)
+        try:
+            self._travelling.layout(layout)
+        except ModelError as error:
+            raise Rejected(str(error)) from error
         for pattern in scope.unmatched("frozen", (tensor.name for tensor in layout.tensors)):
             log.warning("pattern_matches_nothing", key="model.frozen", pattern=pattern)
 
     def _move_on(self, model: GlobalModel, unused: Iterable[Version] = ()) -> None:
         """This is the newest version; of the older ones, those that learners still train from are kept."""
         self._model = model
-        if self._plan.rule.needs_base:
+        if self._plan.needs_base:
             for version in unused:
                 self._bases.pop(version, None)
             self._bases[model.version] = model.buffer
@@ -207,42 +221,73 @@ class Aggregator(Actor[ToAggregator]):
     @handle
     def fold(self, message: FoldUpdate) -> Coroutine[Any, Any, None] | None:
         """Fold an offered update: a small one at once, a big one in a thread; where updates are kept, that comes first."""
-        offer, fold = self._offers.pop(message.task), self._folding()
-        contribution = self._contribution(offer, message.staleness)
-        if self._journal.keeps_updates or not self._compute.in_place(2 * offer.buffer.nbytes):
-            return self._fold_elsewhere(message, offer, fold, contribution)
-        fold.add(contribution)
-        self._folded(message, offer)
+        offer, model = self._offers.pop(message.task), self._model
+        assert model is not None, "updates are folded only once there is a model"
+        if self._journal.keeps_updates or not self._compute.in_place(2 * model.buffer.nbytes):
+            return self._fold_elsewhere(message, offer, model)
+        opened = self._place(offer, model)
+        self._add(offer, opened, model, message.staleness)
+        self._folded(message, offer, opened)
         return None
 
-    async def _fold_elsewhere(self, message: FoldUpdate, offer: Offer, fold: Fold, contribution: Contribution) -> None:
-        assert self._model is not None, "updates are folded only once there is a model"
-        await self._kept.keep(message, offer, self._model)
-        await self._compute.run(2 * offer.buffer.nbytes, fold.add, contribution)
-        self._folded(message, offer)
+    async def _fold_elsewhere(self, message: FoldUpdate, offer: Offer, model: GlobalModel) -> None:
+        await self._kept.keep(message, offer, model)
+        opened = self._place(offer, model)
+        await self._compute.run(2 * model.buffer.nbytes, self._add, offer, opened, model, message.staleness)
+        self._folded(message, offer, opened)
 
-    def _folded(self, message: FoldUpdate, offer: Offer) -> None:
+    def _place(self, offer: Offer, model: GlobalModel) -> Offer:
+        """Where an update is when it is folded: where it came, or in memory of its own if it has to be unpacked first."""
+        if not offer.form.opens:
+            return offer
+        return replace(offer, buffer=self._pool.take(model.buffer.nbytes), borrowed=True, form=IDENTITY)
+
+    def _add(self, offer: Offer, opened: Offer, model: GlobalModel, staleness: int) -> None:
+        """Fold an offered update, in a thread where it is big."""
+        if opened is not offer:
+            base = self._base(staleness) if offer.form.needs_base else model.buffer
+            offer.form.unpack(offer.buffer, base, model.layout, opened.buffer)
+        self._folding().add(self._contribution(opened, staleness))
+
+    def _folded(self, message: FoldUpdate, offer: Offer, opened: Offer) -> None:
         if message.answer_to is not None:
             message.answer_to.tell(Verdict(message.task, None, ""))
-        if not offer.borrowed:
-            return
-        if self._plan.rule.keeps_updates:
-            self._held.append(offer.buffer)
-        else:
+        if offer is not opened and offer.borrowed:
             self._pool.give(offer.buffer)
+        if opened.borrowed and self._plan.rule.keeps_updates:
+            self._held.append(opened.buffer)
+        elif opened.borrowed:
+            self._pool.give(opened.buffer)
 
     @handle
     async def recall(self, message: Recall) -> None:
         """Offer an update that counted before a restart."""
+        counted = message.counted
         try:
-            model = await self._kept.find(message)
+            kept = await self._kept.find(message)
+            form = self._form_of(kept)
         except Rejected as gone:
-            log.warning("update_not_recalled", learner=message.counted.learner, why=str(gone))
+            log.warning("update_not_recalled", learner=counted.learner, why=str(gone))
             message.reply_to.tell(NotRecalled(message.task))
             return
-        counted = message.counted
-        self._offers[message.task] = Offer(message.task, counted.learner, counted.report, model.buffer, borrowed=False)
+        self._offers[message.task] = Offer(message.task, counted.learner, counted.report, kept.buffer, borrowed=False, form=form)
         message.reply_to.tell(UpdateHere(message.task, counted.learner, counted.report, 0, 0))
+
+    def _form_of(self, kept: LearnerModel) -> Form:
+        """In which form an update travelled that was kept.
+
+        Raises:
+            Rejected: not in one of this run, or the version that it was trained from is gone.
+        """
+        assert self._model is not None, "updates are recalled only once there is a model"
+        model, form = self._model.layout, self._plan.form
+        if kept.layout.digest == model.digest:
+            return IDENTITY
+        if kept.layout.digest != self._travelling.layout(model).digest:
+            raise Rejected("it travelled in a form that this run does not have")
+        if form.needs_base and kept.base not in self._bases:
+            raise Rejected(f"version {kept.base}, without which it cannot be unpacked, is not at hand")
+        return form
 
     def _contribution(self, offer: Offer, staleness: int) -> Contribution:
         discount = self._plan.discount.factor(staleness)

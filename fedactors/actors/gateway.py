@@ -43,6 +43,7 @@ from fedactors.errors import (
     StreamClosed,
     TransportError,
 )
+from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.journal import Journal, Known
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
@@ -94,6 +95,8 @@ class SessionTerms:
         mailbox_messages_max: that may wait for one learner's proxy.
         hello_timeout_s: how long a new connection may take to say who it is.
         learners_expected: as many as these share what may be sent without a grant.
+        form: in which updates are wished for, of learners that know it.
+        form_optional: others may take part, and send theirs as they are.
     """
 
     federation: str
@@ -105,6 +108,12 @@ class SessionTerms:
     mailbox_messages_max: int = 10_000
     hello_timeout_s: float = 10.0
     learners_expected: int = 1
+    form: FormSpec = AS_IT_IS
+    form_optional: bool = True
+
+    def form_for(self, hello: Hello) -> FormSpec:
+        """In which form a learner's updates are wished for."""
+        return self.form if self.form.name in hello.forms else AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +216,13 @@ class Gateway(Actor[ToGateway]):
             return f"no federation named {hello.federation!r:.80} is served here; this one is {self._terms.federation!r}"
         if hello.learner not in self._learners and len(self._learners) >= self._terms.learners_max:
             return f"limits.learners_max = {self._terms.learners_max:,} learners are here already"
+        if not self._terms.form_optional and not self._terms.form_for(hello).name:
+            return f"updates travel in the form {self._terms.form.name!r} here, which this learner's software does not know"
         return None
 
     def _take_in(self, hello: Hello, token: bytes, given_before: frozenset[TaskId], *, resumed: bool) -> Admission:
+        if self._terms.form_for(hello) != self._terms.form:
+            log.warning("form_not_known", learner=hello.learner, form=self._terms.form.name, software=hello.software)
         make = partial(self._new_proxy, hello, given_before=given_before)
         proxy = self.spawn(make, capacity=self._terms.mailbox_messages_max, restart=Restart.TEMPORARY)
         self.watch(proxy)
@@ -293,6 +306,7 @@ class Gateway(Actor[ToGateway]):
             local=terms.scope.local,
             shared=terms.scope.shared,
             variates=terms.scope.variates,
+            form=terms.form_for(hello),
             eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
         )
         async with await welcome(stream, greeting) as session:

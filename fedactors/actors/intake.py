@@ -10,11 +10,39 @@ from fedactors.actors.compute import Compute
 from fedactors.actors.messages import BorrowBuffer, ParkBuffer, ReturnBuffer, ToAggregator, Verdict
 from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.errors import StreamClosed, UpdateRefused
+from fedactors.form import IDENTITY, Form
 from fedactors.model import Buffer, Layout, LearnerId
 from fedactors.protocol import BlobReceiver, PushOpening, Task, receive_blob
 from fedactors.runtime import ActorRef
 from fedactors.task import Refusal
 from fedactors.transport import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the weights that answer a task travel as.
+
+    Attributes:
+        model: the layout of the weights.
+        form: in which they travel.
+        layout: of what travels.
+    """
+
+    model: Layout
+    form: Form
+    layout: Layout
+
+    @classmethod
+    def as_they_are(cls, model: Layout) -> Expected:
+        """The weights themselves."""
+        return cls(model, IDENTITY, model)
+
+    def refusal(self, buffer: Buffer, *, refuse_not_finite: bool) -> UpdateRefused | None:
+        """Why what came cannot be taken; None if it can."""
+        if (problem := self.form.problem(buffer, self.model)) is not None:
+            return UpdateRefused(Refusal.FORM, problem)
+        tensor = self.form.first_not_finite(buffer, self.model) if refuse_not_finite else None
+        return None if tensor is None else UpdateRefused(Refusal.NOT_FINITE, f"tensor {tensor!r} holds NaN or an infinity")
 
 
 @dataclass(slots=True)
@@ -52,7 +80,7 @@ class Intake:
         self._compute = compute
         self._refuse_not_finite = refuse_not_finite
 
-    async def take(self, open_task: OpenTask, stream: Stream, opening: PushOpening, layout: Layout) -> Buffer | None:
+    async def take(self, open_task: OpenTask, stream: Stream, opening: PushOpening, expected: Expected) -> Buffer | None:
         """The weights in a borrowed buffer; None if the task is decided before they are here.
 
         An attempt that is cut leaves what has come to the next one; a next one that comes before this one has noticed ends it.
@@ -60,14 +88,14 @@ class Intake:
         Raises:
             RemoteProtocolError: a chunk is out of place or damaged.
             StreamClosed: the learner is gone, or has begun another attempt.
-            UpdateRefused: a weight is not finite.
+            UpdateRefused: a weight is not finite, or what came cannot be unpacked.
         """
         if opening.chunk:  # everything is here
-            return await self._receive(open_task, stream, opening, layout)
+            return await self._receive(open_task, stream, opening, expected)
         while open_task.attempt is not None and not open_task.attempt.done():
             open_task.attempt.cancel()
             await asyncio.wait([open_task.attempt])
-        attempt = asyncio.create_task(self._receive(open_task, stream, opening, layout), name=f"upload {open_task.task.id}")
+        attempt = asyncio.create_task(self._receive(open_task, stream, opening, expected), name=f"upload {open_task.task.id}")
         open_task.attempt, either = attempt, set[asyncio.Future[Any]]((attempt, open_task.verdict))
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -87,14 +115,14 @@ class Intake:
         if not attempt.cancelled() and attempt.exception() is None:
             self._aggregator.tell(ReturnBuffer(attempt.result()))
 
-    async def _receive(self, open_task: OpenTask, stream: Stream, opening: PushOpening, layout: Layout) -> Buffer:
-        open_task.receiver = None
+    async def _receive(self, open_task: OpenTask, stream: Stream, opening: PushOpening, expected: Expected) -> Buffer:
+        open_task.receiver, layout = None, expected.layout
         upload = (opening.task, opening.upload) if opening.upload and not opening.chunk else None
         loan = await self._borrow(layout.nbytes, upload)
         receiver = open_task.receiver = BlobReceiver(layout, layout.nbytes, loan.buffer, loan.received_bytes)
         try:
             await receive_blob(stream, opening, receiver)
-            await self._check(layout, loan.buffer)
+            await self._check(expected, loan.buffer)
         except (StreamClosed, asyncio.CancelledError):
             wanted = upload is not None and not open_task.verdict.done()
             self._give_up(upload if wanted else None, receiver)
@@ -115,11 +143,10 @@ class Intake:
                 self._aggregator.tell(ReturnBuffer(asked.result().buffer))
             raise
 
-    async def _check(self, layout: Layout, buffer: Buffer) -> None:
-        if self._refuse_not_finite:
-            tensor = await self._compute.run(layout.nbytes, layout.first_not_finite, buffer)
-            if tensor is not None:
-                raise UpdateRefused(Refusal.NOT_FINITE, f"tensor {tensor!r} holds NaN or an infinity")
+    async def _check(self, expected: Expected, buffer: Buffer) -> None:
+        refusal = await self._compute.run(buffer.nbytes, expected.refusal, buffer, refuse_not_finite=self._refuse_not_finite)
+        if refusal is not None:
+            raise refusal
 
     def _give_up(self, upload: UploadId | None, receiver: BlobReceiver) -> None:
         """Leave what has come to another attempt, if there may be one; else to nobody."""

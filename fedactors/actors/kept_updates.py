@@ -24,14 +24,14 @@ class KeptUpdates:
         self._learners: dict[LearnerId, None] = dict.fromkeys(counted.learner for counted in journal.story.counted.values())
         self._sequences = itertools.count(journal.story.lives * SEQUENCES_PER_LIFE + len(journal.story.counted))
 
-    async def keep(self, message: FoldUpdate, offer: Offer, base: GlobalModel) -> None:
-        """Keep an update that counts; when this returns, it is not forgotten any more."""
+    async def keep(self, message: FoldUpdate, offer: Offer, newest: GlobalModel) -> None:
+        """Keep an update that counts, as it travelled; when this returns, it is not forgotten any more."""
         if not self._journal.keeps_updates or message.task in self._recalled:
             return
         self._learners[offer.learner] = None
         sequence = next(self._sequences)
-        started_from = base.version - message.staleness
-        await self._store.ask(PutModel(LearnerModel(offer.learner, sequence, started_from, base.layout, offer.buffer)))
+        started_from, layout = newest.version - message.staleness, offer.form.layout(newest.layout)
+        await self._store.ask(PutModel(LearnerModel(offer.learner, sequence, started_from, layout, offer.buffer)))
         counted = Counted(message.task, offer.learner, message.round, sequence, message.staleness, offer.report)
         self._journal.write(counted)
 

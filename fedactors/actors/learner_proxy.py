@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 from fedactors.actors.compute import Compute
-from fedactors.actors.intake import Intake, OpenTask
+from fedactors.actors.intake import Expected, Intake, OpenTask
 from fedactors.actors.messages import (
     AssignTask,
     Attach,
@@ -41,6 +41,7 @@ from fedactors.actors.messages import (
 )
 from fedactors.aggregation import Rule, Weighting
 from fedactors.errors import ActorError, ModelError, ProtocolError, Rejected, StreamClosed, TransportError, UpdateRefused
+from fedactors.form import IDENTITY, Travelling
 from fedactors.log import get_logger
 from fedactors.model import Buffer, Layout
 from fedactors.protocol import (
@@ -94,12 +95,14 @@ class UploadPolicy:
         weighting: an update whose report it cannot weigh is refused.
         rule: an update whose report it cannot combine is refused.
         refuse_not_finite: refuse weights with NaN or an infinity.
+        form: in which updates may travel; as they are, too, if it is optional. Shared by all proxies.
     """
 
     model_bytes_max: int
     weighting: Weighting
     rule: Rule
     refuse_not_finite: bool = True
+    form: Travelling = field(default_factory=lambda: Travelling(IDENTITY))
 
 
 class LearnerProxy(Actor[ToLearnerProxy]):
@@ -324,13 +327,13 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             return
         unwanted: BlobReceiver | None = None
         try:
-            open_task, layout = self._expected(opening)
+            open_task, expected = self._expected(opening)
             if not open_task.delivered:
-                buffer = await self._intake.take(open_task, stream, opening, layout)
+                buffer = await self._intake.take(open_task, stream, opening, expected)
                 if buffer is None:
                     unwanted = open_task.receiver
                 else:
-                    await self._deliver(open_task, opening, layout, buffer)
+                    await self._deliver(open_task, opening, expected, buffer)
             verdict = await asyncio.shield(open_task.verdict)
         except UpdateRefused as refusal:
             self._refuse_push(opening, refusal)
@@ -350,8 +353,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         if (again := self._again.pop(task, None)) is not None:
             again.set_result(None)
 
-    def _expected(self, opening: PushOpening) -> tuple[OpenTask, Layout]:
-        """The task that a push answers, and the layout that it must have; everything is checked before any memory is taken."""
+    def _expected(self, opening: PushOpening) -> tuple[OpenTask, Expected]:
+        """The task that a push answers, and what must come; everything is checked before any memory is taken."""
         open_task = self._open.get(opening.task)
         if open_task is None or open_task.task.kind is TaskKind.EVALUATE:
             raise UpdateRefused(
@@ -359,10 +362,21 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             )
         if open_task.task.kind is TaskKind.TRAIN and (problem := self._problem(opening.report)) is not None:
             raise UpdateRefused(Refusal.BAD_REPORT, problem)
-        layout = open_task.layout or self._declared(opening)
-        if opening.layout_digest != layout.digest or opening.total_bytes != layout.nbytes:
-            raise UpdateRefused(Refusal.LAYOUT, "names, shapes or dtypes differ from the global model's")
-        return open_task, layout
+        for expected in self._forms(open_task, opening):
+            if opening.layout_digest == expected.layout.digest and opening.total_bytes == expected.layout.nbytes:
+                return open_task, expected
+        packed = "" if self._policy.form.form == IDENTITY else ", packed or not"
+        raise UpdateRefused(Refusal.LAYOUT, f"names, shapes or dtypes differ from the global model's{packed}")
+
+    def _forms(self, open_task: OpenTask, opening: PushOpening) -> Iterator[Expected]:
+        """What the weights that answer a task may travel as."""
+        travelling, model = self._policy.form, open_task.layout
+        if model is None:
+            yield Expected.as_they_are(self._declared(opening))
+            return
+        yield Expected(model, travelling.form, travelling.layout(model))
+        if travelling.form.optional:
+            yield Expected.as_they_are(model)
 
     def _problem(self, report: TrainReport) -> str | None:
         if (problem := report.problem()) is None:
@@ -383,7 +397,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise UpdateRefused(Refusal.LAYOUT, f"the model has {layout.nbytes:,} bytes, more than {limit}")
         return layout
 
-    async def _deliver(self, open_task: OpenTask, opening: PushOpening, layout: Layout, buffer: Buffer) -> None:
+    async def _deliver(self, open_task: OpenTask, opening: PushOpening, expected: Expected, buffer: Buffer) -> None:
         """Hand weights on; those of a task that was answered or cancelled while they came are dropped."""
         task, aggregator = open_task.task, self._to.aggregator
         if open_task.delivered or open_task.verdict.done():
@@ -392,13 +406,13 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         open_task.delivered = True
         if task.kind is TaskKind.INITIALISE:
             try:
-                await aggregator.ask(Initialise(self._learner, layout, buffer))
+                await aggregator.ask(Initialise(self._learner, expected.model, buffer))
             except Rejected as refusal:
                 raise UpdateRefused(Refusal.LAYOUT, str(refusal)) from refusal
             self._intake.bytes_up = 0
             self.verdict(Verdict(task.id, None, ""))
             return
-        aggregator.tell(Offer(task.id, self._learner, opening.report, buffer))
+        aggregator.tell(Offer(task.id, self._learner, opening.report, buffer, form=expected.form))
         up, down, self._intake.bytes_up, self._bytes_down = self._intake.bytes_up, self._bytes_down, 0, 0
         self._to.scheduler.tell(UpdateHere(task.id, self._learner, opening.report, up, down))
 

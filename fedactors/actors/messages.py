@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedactors.actors.upload_slots import Loan, UploadId
+from fedactors.form import IDENTITY, Form
 from fedactors.journal import Counted, UnendedRound
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
 from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, PushOpening, Session, Task, TaskFailure, Verb
@@ -384,6 +385,7 @@ class Offer:
 
     Attributes:
         borrowed: the buffer goes back to where it was borrowed; otherwise it is the sender's own, who never writes to it again.
+        form: of what is in the buffer, in which there is no problem.
     """
 
     task: TaskId
@@ -391,6 +393,7 @@ class Offer:
     report: TrainReport
     buffer: Buffer
     borrowed: bool = True
+    form: Form = IDENTITY
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from typing import assert_never
 
 from structlog.stdlib import BoundLogger
 
-from fedactors.errors import ProtocolError, StreamClosed, TransportError, Unreachable
+from fedactors.errors import ConfigError, ProtocolError, StreamClosed, TransportError, Unreachable
+from fedactors.form import IDENTITY, NO_FORMS, Form, Forms, FormSpec
 from fedactors.learner.agenda import Agenda
 from fedactors.learner.answers import declared
 from fedactors.learner.base import Learner
@@ -67,6 +68,7 @@ class LearnerClient:
         work: Work | None = None,
         rng: random.Random | None = None,
         spool: Spool | None = None,
+        forms: Forms = NO_FORMS,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -79,6 +81,7 @@ class LearnerClient:
             work: runs the learner's code; by default in a thread of its own.
             rng: scatters the attempts to connect.
             spool: keeps updates that are not delivered yet for the learner's next process; None: they end with this one.
+            forms: in which updates can be packed, if the controller wishes for one; by default they travel as they are.
 
         Raises:
             LearnerFailed: what the learner declares of itself makes no sense.
@@ -97,6 +100,7 @@ class LearnerClient:
         self._task_came = asyncio.Event()
         self._answer_came = asyncio.Event()
         self._answer_went = asyncio.Event()
+        self._forms = forms
         self._spool = spool
         self._token = b"" if spool is None else spool.token
         for update in () if spool is None else spool.updates():
@@ -184,6 +188,7 @@ class LearnerClient:
             tags=self._declared.tags,
             tasks_held=self._agenda.held,
             software=f"fedactors/{installed_version('fedactors')}",
+            forms=self._forms.names,
         )
 
     def _joined(self, session: Session, terms: Welcome) -> Link:
@@ -194,8 +199,16 @@ class LearnerClient:
             self._answer_went.set()
         if self._spool is not None:
             self._spool.begin(terms.token, resumed=terms.resumed)
-        self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates))
+        self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates), self._form(terms.form))
         return Link(session, terms, WeightStreams(self._channel))
+
+    def _form(self, wished: FormSpec) -> Form:
+        """The form that the controller wishes for; the identity where it cannot be made here."""
+        try:
+            return self._forms.wished(wished)
+        except ConfigError as error:
+            self._log.warning("form_not_known", form=wished.name, why=str(error))
+            return IDENTITY
 
     async def _serve(self, link: Link) -> bool:
         """Listen until the session is over; whether the federation is."""

@@ -10,7 +10,9 @@ from typing import TypeAlias, assert_never
 from structlog.stdlib import BoundLogger
 
 from fedactors.errors import FedactorsError
+from fedactors.form import IDENTITY, Form
 from fedactors.learner.base import Learner
+from fedactors.learner.packing import Packing
 from fedactors.learner.trainee import Trainee
 from fedactors.learner.worker import Work
 from fedactors.model import Buffer, GlobalModel, Layout, Version
@@ -31,7 +33,7 @@ class Update:
         layout: of the buffer.
         buffer: uint8[layout.nbytes].
         report: what the learner says of its training.
-        layout_known: the layout is the global model's; it need not travel.
+        layout_known: the layout follows from the global model's; it need not travel.
     """
 
     task: TaskId
@@ -62,12 +64,16 @@ class Desk:
         self._fetch = fetch
         self._log = log
         self._model: GlobalModel | None = None
+        self._packing = Packing()
         self._cast_is_told = False
+        self._unpacked_is_told = False
 
-    def begin(self, scope: Scope) -> None:
-        """A session has begun: this is what travels, says the controller."""
+    def begin(self, scope: Scope, form: Form = IDENTITY) -> None:
+        """A session has begun: this is what travels, and in which form, says the controller."""
         if scope != self._scope:
             self._scope, self._trainee = scope, Trainee(self._learner, scope)
+        if form != self._packing.form:
+            self._packing = Packing(form)
 
     @property
     def waits_for_verdicts(self) -> bool:
@@ -89,7 +95,7 @@ class Desk:
             model = None if task.params is None else await self._version(task.version)
             if not is_wanted():
                 return TaskFailure(task.id, "cancelled before it began")
-            return await self._work(partial(self._do, self._trainee, task, model))
+            return await self._work(partial(self._do, self._trainee, self._packing, task, model))
         except FedactorsError as error:
             failure = TaskFailure(task.id, " ".join(str(error).split())[:WHY_CHARS_MAX])
             if is_wanted():
@@ -102,14 +108,14 @@ class Desk:
             self._model = await self._fetch(version, None if self._model is None else self._model.layout)
         return self._model
 
-    def _do(self, trainee: Trainee, task: Task, model: GlobalModel | None) -> Answer:
+    def _do(self, trainee: Trainee, packing: Packing, task: Task, model: GlobalModel | None) -> Answer:
         """Runs in the learner's thread; weights are packed here, before its code is called again."""
         try:
             if model is None:
                 return self._initialise(trainee, task.id)
             match task.params:
                 case TrainParams() as params:
-                    return self._train(trainee, task.id, model, params)
+                    return self._train(trainee, packing, task.id, model, params)
                 case EvaluateParams() as params:
                     return Evaluated(task.id, trainee.evaluate(model, params))
                 case None:
@@ -124,14 +130,18 @@ class Desk:
         layout = Layout.of(weights)
         return Update(task, layout, layout.pack(weights), TrainReport(num_examples=0, epochs=0.0), layout_known=False)
 
-    def _train(self, trainee: Trainee, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
+    def _train(self, trainee: Trainee, packing: Packing, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
         trained = trainee.train(task, model, params)
         if trained.cast and not self._cast_is_told:
             self._cast_is_told = True
             self._log.warning(
                 "weights_cast", tensor=trained.cast[0], tensors=len(trained.cast), to=str(trained.weights[trained.cast[0]].dtype)
             )
-        return Update(task, model.layout, model.layout.pack(trained.weights), trained.report, layout_known=True)
+        packed = packing.pack(model.layout.pack(trained.weights), model, params.seed)
+        if packed.why_not is not None and not self._unpacked_is_told:
+            self._unpacked_is_told = True
+            self._log.warning("update_not_packed", why=packed.why_not)
+        return Update(task, packed.layout, packed.buffer, trained.report, layout_known=True)
 
     def _tell_unmatched(self, trainee: Trainee) -> None:
         unmatched, trainee.unmatched = trainee.unmatched, ()
