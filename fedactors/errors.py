@@ -16,7 +16,8 @@ FedactorsError
 ├── TransportError               bytes could not be moved
 │   ├── AddressError             the address is malformed, in use, or may not be used
 │   ├── StreamClosed             the stream is over: the peer is gone, or this side closed it
-│   │   └── EndOfStream          the peer finished its side in good order
+│   │   ├── EndOfStream          the peer finished its side in good order
+│   │   └── AccessDenied         a credential is missing, wrong or not enough: trying again changes nothing
 │   └── Unreachable              nobody answers at the address
 └── ActorError                   the actor runtime
     ├── ActorStopped             the actor has stopped, or stopped before it answered
@@ -111,6 +112,10 @@ class StreamClosed(TransportError):
 
 class EndOfStream(StreamClosed):
     """The peer has finished its side of the stream in good order."""
+
+
+class AccessDenied(StreamClosed):
+    """A credential is missing, wrong or not enough, this side's or the peer's; trying again changes nothing."""
 
 
 class Unreachable(TransportError):

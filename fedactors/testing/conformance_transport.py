@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from fedactors.errors import AddressError, EndOfStream, LocalProtocolError, StreamClosed, Unreachable
+from fedactors.errors import AccessDenied, AddressError, EndOfStream, LocalProtocolError, StreamClosed, Unreachable
 from fedactors.transport import Accept, Address, Channel, Listener, Stream, Transport
 
 METHOD = "/check.Transport/Any"
@@ -188,6 +188,24 @@ async def an_accept_that_raises_cuts_its_stream_only(transport: Transport, addre
         assert await good.receive() == b"hello", "the accept of one stream raised, and another one suffered"
 
 
+async def a_denied_stream_says_so(transport: Transport, address: Address) -> None:
+    """Whether it is denied at once or later: trying again changes nothing, and the client is told."""
+
+    async def deny(stream: Stream) -> None:
+        if await stream.receive() == b"at once":
+            raise AccessDenied("you may not")
+        await stream.send(b"x")
+        stream.deny("you may not any more")
+
+    async with connected(transport, address, deny) as (channel, _):
+        for frame in (b"at once", b"later"):
+            stream = await channel.open(METHOD, timeout_s=OPEN_S)
+            await stream.send(frame)
+            end = await ending(stream)
+            assert isinstance(end, AccessDenied), f"a denied stream ended with {type(end).__name__}"
+            assert "you may not" in str(end), "the client was not told why it is denied"
+
+
 async def a_cancelled_receive_loses_no_frame(transport: Transport, address: Address) -> None:
     """So that a timeout around it is allowed."""
 
@@ -344,6 +362,7 @@ TRANSPORT_CHECKS: tuple[Check, ...] = (
     each_side_finishes_its_own_half,
     a_cut_is_no_end_in_good_order,
     an_accept_that_raises_cuts_its_stream_only,
+    a_denied_stream_says_so,
     a_cancelled_receive_loses_no_frame,
     frames_have_a_longest_length,
     many_streams_share_a_channel,

@@ -65,6 +65,12 @@ class Stream(ABC):
     method: str
     peer: str
     """Where the other side is, for people to read."""
+    credential: str = ""
+    """The bearer token that the client has shown, at the listener's end; empty where it showed none. Never logged."""
+    identity: str = ""
+    """The URI in the client's certificate, which the transport has verified, at the listener's end; empty where there is none."""
+    is_local: bool = False
+    """At the listener's end: the client is in this process, or has opened a Unix socket that its owner alone can open."""
 
     @property
     @abstractmethod
@@ -104,9 +110,16 @@ class Stream(ABC):
     def cut(self, why: str) -> None:
         """End the stream at once, both ways; nothing is flushed. Idempotent, and no error on a stream that is over."""
 
+    @abstractmethod
+    def deny(self, why: str) -> None:
+        """As `cut`, at the listener's end, where the client may not have what it asks for: its verbs raise AccessDenied."""
+
 
 Accept: TypeAlias = Callable[[Stream], Awaitable[None]]
-"""Serves one stream from its opening to its end; when it returns, the stream ends in good order, when it raises, it is cut."""
+"""Serves one stream from its opening to its end.
+
+When it returns, the stream ends in good order; when it raises AccessDenied, the stream is denied; by any other error, it is cut.
+"""
 
 
 class Listener(ABC):
@@ -136,6 +149,7 @@ class Channel(ABC):
 
         Raises:
             Unreachable: nobody answered within `timeout_s`.
+            AccessDenied: the listener denies it already, or is not whom this side trusts.
         """
 
     @abstractmethod
@@ -158,8 +172,12 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def connect(self, address: Address) -> Channel:
+    def connect(self, address: Address, *, credential: str = "") -> Channel:
         """A channel to a listener; nothing is sent yet.
+
+        Args:
+            address: the listener's.
+            credential: a bearer token, shown with each stream.
 
         Raises:
             AddressError: the address is malformed.

@@ -24,7 +24,7 @@ from typing_extensions import override
 from fedactors.errors import AddressError, LocalProtocolError, Unreachable
 from fedactors.transport.base import Accept, Address, Channel, Listener, Stream, Transport
 from fedactors.transport.grpc_core import grpc
-from fedactors.transport.grpc_streams import Call, ClientStream, Context, ServerStream
+from fedactors.transport.grpc_streams import AUTHORIZATION, BEARER, Call, ClientStream, Context, ServerStream, denied
 from fedactors.transport.serving import ACCEPT_END_S, serve
 
 SOCKET_PATH_BYTES_MAX = 107
@@ -42,7 +42,7 @@ Options: TypeAlias = list[tuple[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class GrpcTransport(Transport):
-    """gRPC without TLS.
+    """gRPC without TLS; `grpcs` is with it.
 
     Attributes:
         keepalive_s: an idle connection with open streams is probed this often.
@@ -64,10 +64,13 @@ class GrpcTransport(Transport):
         server = grpc.aio.server(options=self._server_options())
         listener = GrpcListener(server, accept, self.frame_bytes_max, path)
         server.add_generic_rpc_handlers((listener.handler,))
+        mask = os.umask(stat.S_IRWXG | stat.S_IRWXO)  # nobody else opens the socket, not even before its mode is set
         try:
-            port = server.add_insecure_port(place)
+            port = self._bind(server, place)
         except RuntimeError as error:
             raise AddressError(f"cannot listen at {address}: {error}") from error
+        finally:
+            os.umask(mask)
         await server.start()
         if path is None:
             listener.address = Address(address.scheme, f"{address.place.rpartition(':')[0]}:{port}")
@@ -76,9 +79,12 @@ class GrpcTransport(Transport):
             path.chmod(stat.S_IRUSR | stat.S_IWUSR)
         return listener
 
+    def _bind(self, server: grpc.aio.Server, place: str) -> int:
+        return server.add_insecure_port(place)
+
     @override
-    def connect(self, address: Address) -> GrpcChannel:
-        return GrpcChannel(address, target(address), self._client_options(address), self.frame_bytes_max)
+    def connect(self, address: Address, *, credential: str = "") -> GrpcChannel:
+        return GrpcChannel(address, self._client_options(address), self.frame_bytes_max, credential)
 
     def _common_options(self) -> Options:
         return [
@@ -135,6 +141,7 @@ class GrpcListener(Listener):
         """One stream from its opening to its end."""
         await context.send_initial_metadata(())  # the client's `open` waits for it
         stream = ServerStream(context, method, self._frame_bytes_max)
+        stream.is_local = self._path is not None
         life = asyncio.get_running_loop().create_task(self._live(stream), name=f"serve {method}")
         self._lives.add(life)
         while not life.done():
@@ -167,10 +174,11 @@ class GrpcListener(Listener):
 class GrpcChannel(Channel):
     """A connection, made when the first stream is opened."""
 
-    def __init__(self, address: Address, target: str, options: Options, frame_bytes_max: int) -> None:
+    def __init__(self, address: Address, options: Options, frame_bytes_max: int, credential: str) -> None:
         self._address = address
-        self._target = target
+        self._target = target(address)
         self._options = options
+        self._metadata = ((AUTHORIZATION, BEARER + credential),) if credential else ()
         self._frame_bytes_max = frame_bytes_max
         self._channel: grpc.aio.Channel | None = None
         self._left: list[grpc.aio.Channel] = []
@@ -183,23 +191,38 @@ class GrpcChannel(Channel):
             raise LocalProtocolError(f"the channel to {self._address} is closed")
         await self._close_left()
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._target, options=self._options)
+            self._channel = self._dial()
         channel = self._channel
-        call: Call = channel.stream_stream(method)(wait_for_ready=True)
+        call = self._call(channel, method, wait_for_ready=True)
         try:
             async with asyncio.timeout(timeout_s):
-                await call.initial_metadata()
+                await self._until_answered(call, channel)
             await self._check(call)
         except TimeoutError:
             call.cancel()
             self._leave(channel)
-            raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s") from None
+            raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s{self._complaint}") from None
         except BaseException:
             call.cancel()
             raise
         stream = ClientStream(call, method, str(self._address), self._frame_bytes_max)
         self._streams[stream] = channel
         return stream
+
+    def _dial(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(self._target, options=self._options)
+
+    def _call(self, channel: grpc.aio.Channel, method: str, *, wait_for_ready: bool) -> Call:
+        call: Call = channel.stream_stream(method)(metadata=self._metadata, wait_for_ready=wait_for_ready)
+        return call
+
+    async def _until_answered(self, call: Call, _: grpc.aio.Channel) -> None:
+        await call.initial_metadata()
+
+    @property
+    def _complaint(self) -> str:
+        """What the connection has failed of, to be said behind `Unreachable`."""
+        return ""
 
     @override
     def leave(self, stream: Stream) -> None:
@@ -221,7 +244,9 @@ class GrpcChannel(Channel):
             await channel.close()
 
     async def _check(self, call: Call) -> None:
-        """Unreachable if the call is over before it was accepted."""
+        """Unreachable if the call is over before it was accepted, AccessDenied if it was denied."""
+        if (denial := await denied(call)) is not None:
+            raise denial
         if call.done() and (code := await call.code()) not in ENDED_AFTER_ACCEPT:
             raise Unreachable(f"{self._address} does not take the stream: {await call.details()} ({code.name})")
 
@@ -245,7 +270,8 @@ def target(address: Address) -> str:
         return f"unix:{path}"
     host, _, port = address.place.rpartition(":")
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
-        raise AddressError(f"{address} is neither grpc://host:port, with a port up to {PORT_MAX}, nor grpc:///absolute/path.sock")
+        schemes = f"{address.scheme}://host:port, with a port up to {PORT_MAX}, nor grpc:///absolute/path.sock"
+        raise AddressError(f"{address} is neither {schemes}")
     return address.place
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from fedactors.errors import LocalProtocolError, StreamClosed
+from fedactors.errors import AccessDenied, LocalProtocolError, StreamClosed
 from fedactors.transport.base import Stream
 from fedactors.transport.grpc_core import grpc
 from fedactors.transport.pipe import Pipe
@@ -27,6 +27,10 @@ EOF_GRACE_S = 0.02
 """How long after a client's end of file the news may come that it has died."""
 WHY_CHARS_MAX = 1024
 """Of the reason for a cut, which travels in a header."""
+
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+AUTHORIZATION, BEARER = "authorization", "Bearer "
+"""The header that shows a token, as HTTP has it (RFC 6750)."""
 
 Call: TypeAlias = grpc.aio.StreamStreamCall[bytes, bytes]
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
@@ -67,7 +71,7 @@ class GrpcStream(Stream):
         try:
             await self._write(frame)
         except FOREIGN as error:
-            raise StreamClosed(self._over or story(error)) from error
+            raise await self._ending(error) from error
         except asyncio.CancelledError:
             if self._sender is None and task.uncancel() <= cancels:  # by `_interrupt_send`
                 raise StreamClosed(self._over or "the stream was cut") from None
@@ -102,7 +106,8 @@ class GrpcStream(Stream):
             while (frame := await self._read()) is not None:
                 await self._incoming.put(frame)
         except FOREIGN as error:
-            self._incoming.fail(story(error))
+            ending = await self._ending(error)
+            self._incoming.fail(str(ending), type(ending))
         except StreamClosed as error:
             self._incoming.fail(str(error))
         except asyncio.CancelledError:
@@ -111,6 +116,10 @@ class GrpcStream(Stream):
                 raise
         else:
             self._incoming.finish()
+
+    async def _ending(self, error: BaseException) -> StreamClosed:
+        """What a foreign error says of the stream's end."""
+        return StreamClosed(self._over or story(error))
 
     @abstractmethod
     async def _read(self) -> bytes | None:
@@ -156,8 +165,17 @@ class ClientStream(GrpcStream):
                 return
 
     @override
+    def deny(self, why: str) -> None:
+        self.cut(why)
+
+    @override
     def _hang_up(self, why: str) -> None:
         self._call.cancel()
+
+    @override
+    async def _ending(self, error: BaseException) -> StreamClosed:
+        denial = await denied(self._call) if self._over is None else None
+        return denial or await super()._ending(error)
 
 
 class ServerStream(GrpcStream):
@@ -167,7 +185,9 @@ class ServerStream(GrpcStream):
         self._context = context
         self._aborting: asyncio.Task[None] | None = None
         self._client_is_gone = False
+        self._code = grpc.StatusCode.ABORTED
         super().__init__(method, context.peer(), frame_bytes_max)
+        self.credential, self.identity = _bearer(context), _identity(context)
 
     @override
     async def _read(self) -> bytes | None:
@@ -188,13 +208,19 @@ class ServerStream(GrpcStream):
         self._finished = True
 
     @override
+    def deny(self, why: str) -> None:
+        if self._over is None:
+            self._code = DENIED
+        self.cut(why)
+
+    @override
     def _hang_up(self, why: str) -> None:
         self._interrupt_send()
         self._aborting = asyncio.get_running_loop().create_task(self._abort(why))
 
     async def _abort(self, why: str) -> None:
         try:
-            await self._context.abort(grpc.StatusCode.ABORTED, why[:WHY_CHARS_MAX])
+            await self._context.abort(self._code, why[:WHY_CHARS_MAX])
         except FOREIGN:  # always: that is how grpc.aio ends a handler
             return
 
@@ -212,6 +238,27 @@ class ServerStream(GrpcStream):
         self._interrupt_send()
         self._reader.cancel()
         await asyncio.wait([self._reader] if self._aborting is None else [self._reader, self._aborting])
+
+
+def _bearer(context: Context) -> str:
+    """The token in the header `authorization: Bearer TOKEN`; empty where there is none."""
+    for name, value in context.invocation_metadata() or ():
+        if name == AUTHORIZATION and isinstance(value, str):
+            return value.removeprefix(BEARER) if value.startswith(BEARER) else ""
+    return ""
+
+
+def _identity(context: Context) -> str:
+    """The URI in the client's certificate, which gRPC has verified; empty where there is none, or more than one."""
+    uris = list(context.auth_context().get("peer_uri", ()))
+    return uris[0].decode("utf-8", "replace") if len(uris) == 1 else ""
+
+
+async def denied(call: Call) -> AccessDenied | None:
+    """What a call that is over says if it was denied."""
+    if call.done() and await call.code() is DENIED:
+        return AccessDenied(await call.details())
+    return None
 
 
 def story(error: BaseException) -> str:

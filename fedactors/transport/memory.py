@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from fedactors.errors import AddressError, LocalProtocolError, Unreachable
+from fedactors.errors import AccessDenied, AddressError, LocalProtocolError, Unreachable
 from fedactors.transport.base import Accept, Address, Channel, Listener, Stream, Transport
 from fedactors.transport.pipe import Pipe
 from fedactors.transport.serving import ACCEPT_END_S, serve
@@ -38,7 +38,8 @@ class MemoryTransport(Transport):
         return listener
 
     @override
-    def connect(self, address: Address) -> MemoryChannel:
+    def connect(self, address: Address, *, credential: str = "") -> MemoryChannel:
+        """A credential is not needed: whoever is in this process is trusted."""
         return MemoryChannel(address, self)
 
 
@@ -89,6 +90,11 @@ class MemoryStream(Stream):
         self._incoming.cut(why)
         self._outgoing.cut(why)
 
+    @override
+    def deny(self, why: str) -> None:
+        self._incoming.cut(why, AccessDenied)
+        self._outgoing.cut(why, AccessDenied)
+
 
 class MemoryListener(Listener):
     """Runs one task for each open stream."""
@@ -110,6 +116,7 @@ class MemoryListener(Listener):
         """The client's end of a new stream; the other end is being served."""
         up, down = Pipe(client.frames_max), Pipe(self._transport.frames_max)
         served = MemoryStream(method, f"a client of {self.address}", up, down, self._transport.frame_bytes_max)
+        served.is_local = True
         task = self._loop.create_task(self._serve(served), name=f"serve {method}")
         self._streams[task] = served
         task.add_done_callback(self._streams.pop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fedactors.errors import EndOfStream, StreamClosed
+from fedactors.errors import AccessDenied, EndOfStream, StreamClosed
 
 
 class Pipe:
@@ -38,7 +38,7 @@ class Pipe:
             self._putter = asyncio.get_running_loop().create_future()
             await self._putter
         if self._end is not None:
-            raise StreamClosed(str(self._end))
+            raise (AccessDenied if isinstance(self._end, AccessDenied) else StreamClosed)(str(self._end))
         self._frames.append(frame)
         _wake(self._getter)
 
@@ -62,16 +62,16 @@ class Pipe:
         """Nothing more will be put in, and that is well."""
         self._close(EndOfStream("the peer has finished"))
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str, kind: type[StreamClosed] = StreamClosed) -> None:
         """Nothing more will be put in; what is there was whole."""
-        self._close(StreamClosed(why))
+        self._close(kind(why))
 
-    def cut(self, why: str) -> None:
+    def cut(self, why: str, kind: type[StreamClosed] = StreamClosed) -> None:
         """End at once."""
         if self._end is None or isinstance(self._end, EndOfStream):
             self._end = None
             self._frames.clear()
-            self._close(StreamClosed(why))
+            self._close(kind(why))
 
     def _close(self, end: StreamClosed) -> None:
         if self._end is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from fedactors.errors import FedactorsError
+from fedactors.errors import AccessDenied, FedactorsError
 from fedactors.transport.base import Accept, Stream
 
 ACCEPT_END_S = 1.0
@@ -17,6 +17,8 @@ async def serve(accept: Accept, stream: Stream) -> str | None:
     """Let `accept` serve the stream: None if it ended in good order, else why the stream has to be cut."""
     try:
         await accept(stream)
+    except AccessDenied as denial:  # written down by whoever decides; a flood of them must not fill the log
+        stream.deny(str(denial))
     except FedactorsError as error:
         log.info("stream_failed method=%s peer=%s error=%s", stream.method, stream.peer, error)
         return str(error) or type(error).__name__
