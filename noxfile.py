@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,18 +10,20 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["check", "tests", "quickstart"]
+nox.options.sessions = ["tests", "quickstart"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = ("--constraint", "tests/constraints.txt")
+WORKERS = 1 + (os.cpu_count() or 1)
+"""Processes that test at the same time; there is always one whose tests wait for something."""
 BENCHMARKS = ("mailbox", "aggregation", "round", "storage")
 
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Lint, format, types, and who may import whom."""
+    """Lint, format, types, and who may import whom; `tests` holds it, too."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -31,12 +34,12 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
-    session.install("-e", ".[dev,torch,examples,plot,redis,he]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp]", *CONSTRAINTS)
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "-m", "not timing", "-n", "auto")
+    session.run("pytest", "-m", "not timing", "-n", str(WORKERS), "--dist", "worksteal")
     session.run("pytest", "-m", "timing")
     for name in BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py", "--smoke")
@@ -45,7 +48,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
-    session.install("-e", ".[dev,torch,examples,plot,redis,he]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp]", *CONSTRAINTS)
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 

@@ -26,6 +26,10 @@ def fails(tmp_path, *arguments, config: str = support.CONFIG, code: int, says: l
     return lines[0]
 
 
+IN_PROCESS = "--in-process"
+"""Where the line does not depend on whether learners are processes of their own, which costs a second each."""
+
+
 def options(**values: object) -> str:
     """The usual configuration with options for the learner."""
     lines = [f"{key} = {value!r}" for key, value in values.items()]
@@ -79,17 +83,17 @@ def test_learners_that_raise_while_they_train(tmp_path, where):
 
 
 def test_learners_that_return_wrong_shapes(tmp_path):
-    fails(tmp_path, config=options(raise_when="shape"), code=1, says=["'w'", "[3, 3]", "[8, 8]"])
+    fails(tmp_path, IN_PROCESS, config=options(raise_when="shape"), code=1, says=["'w'", "[3, 3]", "[8, 8]"])
 
 
 def test_learners_that_return_nan(tmp_path):
-    fails(tmp_path, config=options(raise_when="nan"), code=1, says=["'b'", "NaN"])
+    fails(tmp_path, IN_PROCESS, config=options(raise_when="nan"), code=1, says=["'b'", "NaN"])
 
 
 @pytest.mark.parametrize("how", ["train", "shape", "nan"])
 def test_one_broken_learner_does_not_stop_the_others(tmp_path, how):
-    path = support.project(tmp_path, options(raise_when=how, who=[1]))
-    done = support.fedactors("up", path, "--run-dir", "run", cwd=tmp_path)
+    path, where = support.project(tmp_path, options(raise_when=how, who=[1])), [] if how == "train" else [IN_PROCESS]
+    done = support.fedactors("up", path, *where, "--run-dir", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for record in support.results(tmp_path / "run")["rounds"]:
         assert record["learners"]["learner-1"]["refused"]
