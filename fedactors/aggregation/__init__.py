@@ -15,6 +15,8 @@
     median, trimmed_mean, krum, multi_krum,
     bulyan, geometric_median                       robust; they need all updates of a round: kept
 
+    ckks_sum                                       sums of ciphertexts; the table [secure] puts it in fedavg's place
+
     _kernels    means in blocks that stay in cache; _running: for as long as a federation runs
     _order      order statistics of rows; _distance: distances between rows
     lanes       who works on the blocks; _scratch: in what memory

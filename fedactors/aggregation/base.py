@@ -110,6 +110,9 @@ class Rule(ABC):
     across_rounds: ClassVar[bool] = False
     """True where the result is more than a combination of the round's updates, so that no server optimiser can step along it."""
 
+    exact: ClassVar[bool] = False
+    """True where the same updates give the same bits in whatever order they come."""
+
     variates: ClassVar[bool] = False
     """True where models hold control variates, as in `fedactors.variates`; tensors without them are combined all the same."""
 

@@ -2,7 +2,7 @@
 
     name      degree   modulus    bytes of a parameter   error of a mean of K updates   values up to
     precise    4,096   60 bits    16                     2e-9 sqrt(K)                   32,768
-    fast       2,048   32 bits     8                     3e-6 sqrt(K)                        8
+    fast       2,048   31 bits     8                     6e-6 sqrt(K)                        8
 
 A ciphertext is two polynomials of `degree` coefficients modulo one prime q, and carries `degree` values: two in each of its
 degree / 2 complex slots. With one prime nothing can be multiplied; nothing has to be.
@@ -30,7 +30,7 @@ Source: Albrecht et al., Homomorphic Encryption Standard, HomomorphicEncryption.
 """
 
 PRIME_BITS_MAX = 60
-"""Of one prime in SEAL; two reduced coefficients then add up within 64 bits."""
+"""Of one prime in SEAL."""
 
 NOISE = 3.2
 """Standard deviation of a fresh ciphertext's noise, in SEAL as in the standard."""
@@ -75,8 +75,8 @@ class CkksParameters:
 
     @property
     def word(self) -> str:
-        """The dtype that a coefficient travels in."""
-        return "uint32" if self.modulus < 2**32 else "uint64"
+        """The dtype that a coefficient travels in: two of them add up without overflow."""
+        return "uint32" if self.modulus < 2**31 else "uint64"
 
     @property
     def bytes_per_value(self) -> int:
@@ -90,5 +90,5 @@ class CkksParameters:
 
 PRESETS: Mapping[str, CkksParameters] = {
     "precise": CkksParameters("precise", 4096, 1152921504606830593, 36, 32768.0, 128.0, 2.0**-8),
-    "fast": CkksParameters("fast", 2048, 4294955009, 25, 8.0, 4.0, 2.0**-4),
+    "fast": CkksParameters("fast", 2048, 2147389441, 24, 8.0, 4.0, 2.0**-4),
 }
