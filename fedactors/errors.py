@@ -7,6 +7,7 @@ FedactorsError
 │   └── LayoutMismatch           names, shapes or dtypes differ from the global model's
 ├── UpdateRefused                an update (or a task's answer) was not accepted; the reason is a `Refusal`
 ├── LearnerFailed                a learner's own code raised, or returned something that is not a result
+│   └── PrivacyBudgetSpent       another update would tell more of the learner's data than it allows
 ├── StoreError                   a model store could not read or write
 │   └── NoSuchModel              the version or the learner has no model there (it may have been evicted)
 ├── FederationFailed             the run cannot go on: too few learners, an actor failed too often, no progress
@@ -72,6 +73,10 @@ class UpdateRefused(FedactorsError):
 
 class LearnerFailed(FedactorsError):
     """A learner's own code raised, or returned something that is not a result."""
+
+
+class PrivacyBudgetSpent(LearnerFailed):
+    """Another update would tell more of a learner's data than it allows."""
 
 
 class StoreError(FedactorsError):
