@@ -9,6 +9,7 @@ line      the connection as tasks see it; desk: one task at work; worker: the on
 blame     a user's mistake in one line; parent: no orphans
 proximal  FedProx's term, for learners that compute their own gradients
 torch     a PyTorch module and its data as a learner
+sklearn   a scikit-learn estimator and its data as a learner; estimators: which arrays of it travel
 """
 
 from fedactors.learner.base import AnyWeights, Entry, Learner, LearnerContext, build_learner
