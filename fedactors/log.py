@@ -15,6 +15,15 @@ from structlog.stdlib import BoundLogger, ProcessorFormatter
 
 logging.getLogger("fedactors").addHandler(logging.NullHandler())
 
+WORDS_CHARS_MAX = 1000
+"""Of what a peer says in words, as it is told on."""
+
+
+def one_line(words: str) -> str:
+    """A peer's words as they may stand in a log, a record or on a terminal: one line, and nothing that steers a terminal."""
+    line = " ".join(words[:WORDS_CHARS_MAX].split())
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+
 
 def get_logger(name: str) -> BoundLogger:
     """The logger of this name; ids that the context binds (`structlog.contextvars`) stand in each of its lines."""

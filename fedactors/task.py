@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,7 +17,11 @@ Round: TypeAlias = int
 Metrics: TypeAlias = Mapping[str, float]
 
 METRICS_MAX = 256
-"""Metrics in one report, and tags of one learner."""
+"""Metrics in one report or of one round, and tags of one learner."""
+METRIC_CHARS_MAX = 128
+"""Of a metric's name."""
+NUMBER_MAX = 10**12
+"""No count of examples or batches, no number of epochs or milliseconds is greater: a million learners' sum is still exact."""
 
 
 class TaskKind(enum.StrEnum):
@@ -123,9 +128,8 @@ class TrainReport:
     def problem(self) -> str | None:
         """Why this report cannot be accepted, in words; None if it can."""
         for name in ("num_examples", "num_batches", "epochs", "ms_per_batch", "ms_per_epoch"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < 0:
-                return f"{name} is {value}; it must be a finite number >= 0"
+            if (problem := number_problem(name, getattr(self, name))) is not None:
+                return problem
         return metrics_problem(self.metrics)
 
 
@@ -143,9 +147,14 @@ class EvaluationReport:
 
     def problem(self) -> str | None:
         """Why this report cannot be accepted, in words; None if it can."""
-        if self.num_examples < 0:
-            return f"num_examples is {self.num_examples}; it must be >= 0"
-        return metrics_problem(self.metrics)
+        return number_problem("num_examples", self.num_examples) or metrics_problem(self.metrics)
+
+
+def number_problem(name: str, value: float) -> str | None:
+    """Why nothing can be counted with this number, in words; None if it can."""
+    if not math.isfinite(value) or value < 0:
+        return f"{name} is {value}; it must be a finite number >= 0"
+    return f"{name} is {value:g}; at most {NUMBER_MAX:g} is taken" if value > NUMBER_MAX else None
 
 
 def metrics_problem(metrics: Metrics) -> str | None:
@@ -155,6 +164,8 @@ def metrics_problem(metrics: Metrics) -> str | None:
     for name, value in metrics.items():
         if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, (int, float)):
             return f"metric {name!r:.80} is {value!r:.80}; metrics are numbers by name"
+        if len(name) > METRIC_CHARS_MAX or not name.isprintable():
+            return f"metric {name!r:.80} is longer than {METRIC_CHARS_MAX} characters, or not printable; choose another name"
     return None
 
 
@@ -162,16 +173,27 @@ def averaged(reports: Mapping[LearnerId, EvaluationReport]) -> dict[str, float]:
     """Each metric's mean over the learners that report it, weighted by their examples.
 
     Learners that evaluated on no examples count only where nobody has any. Learners are taken in the order of their ids, so
-    that the same reports give the same bits.
+    that the same reports give the same bits. Of more than METRICS_MAX metrics, those that most learners report are told.
     """
+    told = _most_reported(reports)
     totals: dict[str, tuple[float, float]] = {}
     weighted = any(report.num_examples for report in reports.values())
     for _, report in sorted(reports.items()):
         share = report.num_examples if weighted else 1
         for name, value in report.metrics.items():
+            if told is not None and name not in told:
+                continue
             total, shares = totals.get(name, (0.0, 0.0))
             totals[name] = (total + share * value, shares + share) if share else (total, shares)
     return {name: total / shares for name, (total, shares) in totals.items() if shares}
+
+
+def _most_reported(reports: Mapping[LearnerId, EvaluationReport]) -> set[str] | None:
+    """METRICS_MAX names; None where there are no more. Each learner may have METRICS_MAX of its own."""
+    counts = Counter(name for report in reports.values() for name in report.metrics)
+    if len(counts) <= METRICS_MAX:
+        return None
+    return set(sorted(counts, key=lambda name: (-counts[name], name))[:METRICS_MAX])
 
 
 def numbers(owner: str, values: Mapping[str, Any]) -> dict[str, float]:

@@ -24,7 +24,7 @@ def test_count_or_time_that_is_negative_or_not_finite_is_named(name, value):
 
 
 def test_evaluation_on_a_negative_number_of_examples_is_a_problem():
-    assert EvaluationReport(-3).problem() == "num_examples is -3; it must be >= 0"
+    assert EvaluationReport(-3).problem() == "num_examples is -3; it must be a finite number >= 0"
     assert EvaluationReport(0).problem() is None
 
 
@@ -89,3 +89,25 @@ def test_numbers_unwraps_scalars_of_numpy_and_keeps_ints():
 def test_value_that_is_no_number_is_named_with_its_owner(value):
     with pytest.raises(LearnerFailed, match=r"train\(\) gave metric 'loss' = .*, which is not a number"):
         numbers("train()", {"loss": value})
+
+
+@pytest.mark.parametrize(
+    ("report", "problem"),
+    [
+        (TrainReport(2**64 - 1), "num_examples is 1.84467e+19; at most 1e+12 is taken"),
+        (TrainReport(1, epochs=1e300), "epochs is 1e+300; at most 1e+12 is taken"),
+        (TrainReport(1, metrics={"a\x1b[2J": 1.0}), "or not printable"),
+        (EvaluationReport(1, {"a" * 129: 1.0}), "is longer than 128 characters"),
+        (EvaluationReport(2**63), "at most 1e+12 is taken"),
+    ],
+)
+def test_what_could_not_be_counted_or_shown_is_a_problem(report, problem):
+    assert problem in report.problem()
+
+
+def test_of_too_many_metrics_those_that_most_learners_report_are_averaged():
+    honest = {f"h{number}": EvaluationReport(1, {"loss": 0.5, "accuracy": 0.25}) for number in range(2)}
+    flood = {f"a{number}": EvaluationReport(1, {f"m{number}-{k}": 1.0 for k in range(METRICS_MAX)}) for number in range(3)}
+    metrics = averaged(honest | flood)
+    assert len(metrics) == METRICS_MAX
+    assert (metrics["loss"], metrics["accuracy"]) == (0.5, 0.25)

@@ -66,7 +66,7 @@ from fedactors.protocol import (
 from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
 from fedactors.scope import WHOLE, Scope
 from fedactors.storage.entries import learner_problem
-from fedactors.task import TaskId, TaskKey
+from fedactors.task import TaskId, TaskKey, number_problem
 from fedactors.transport import Address, Listener, Stream, Transport
 
 log = get_logger("fedactors.gateway")
@@ -212,6 +212,11 @@ class Gateway(Actor[ToGateway]):
             )
         if (problem := learner_problem(hello.learner)) is not None:
             return problem
+        for name in ("num_train_examples", "num_test_examples"):
+            if (problem := number_problem(name, getattr(hello, name))) is not None:
+                return problem
+        if (tag := next((tag for tag in hello.tags if not tag.isprintable()), None)) is not None:
+            return f"the tag {tag!r:.80} is not printable; name it with letters and digits"
         if hello.federation and hello.federation != self._terms.federation:
             return f"no federation named {hello.federation!r:.80} is served here; this one is {self._terms.federation!r}"
         if hello.learner not in self._learners and len(self._learners) >= self._terms.learners_max:

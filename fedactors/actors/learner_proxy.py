@@ -42,7 +42,7 @@ from fedactors.actors.messages import (
 from fedactors.aggregation import Rule, Weighting
 from fedactors.errors import ActorError, ModelError, ProtocolError, Rejected, StreamClosed, TransportError, UpdateRefused
 from fedactors.form import IDENTITY, Travelling
-from fedactors.log import get_logger
+from fedactors.log import get_logger, one_line
 from fedactors.model import Buffer, Layout
 from fedactors.protocol import (
     BlobReceiver,
@@ -159,7 +159,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             while True:
                 match await session.receive():
                     case Goodbye(reason, why):
-                        return SessionOver(session, reason is GoodbyeReason.LEFT, why or "said goodbye")
+                        return SessionOver(session, reason is GoodbyeReason.LEFT, one_line(why) or "said goodbye")
                     case Evaluated() | TaskFailure() as message:
                         await self.ref.send(Heard(message))
                     case other:
@@ -262,11 +262,15 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     def heard(self, message: Heard) -> None:
         """An answer that needs no weights. One to a task that is not open any more is dropped: it comes after a cancel."""
         answer = message.message
-        open_task = self._open.pop(answer.task, None)
-        if open_task is None:
+        open_task = self._open.get(answer.task)
+        if open_task is None or open_task.delivered:
             log.info("stray_answer", learner=self._learner, task=answer.task)
-        elif isinstance(answer, TaskFailure):
-            self._unanswered(open_task.task, Refusal.LEARNER_FAILED, answer.why)
+            return
+        del self._open[answer.task]
+        if not open_task.verdict.done():  # weights that are on their way answer nothing any more
+            open_task.verdict.set_result(Verdict(answer.task, Refusal.UNKNOWN_TASK, "the task was answered without weights"))
+        if isinstance(answer, TaskFailure):
+            self._unanswered(open_task.task, Refusal.LEARNER_FAILED, one_line(answer.why))
         elif open_task.task.kind is not TaskKind.EVALUATE:
             self._unanswered(open_task.task, Refusal.BAD_REPORT, f"an evaluation answers a task to {open_task.task.kind}")
         elif (problem := answer.report.problem()) is not None:
@@ -408,6 +412,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             try:
                 await aggregator.ask(Initialise(self._learner, expected.model, buffer))
             except Rejected as refusal:
+                open_task.delivered = False
                 raise UpdateRefused(Refusal.LAYOUT, str(refusal)) from refusal
             self._intake.bytes_up = 0
             self.verdict(Verdict(task.id, None, ""))
@@ -418,8 +423,13 @@ class LearnerProxy(Actor[ToLearnerProxy]):
 
     def _refuse_push(self, opening: PushOpening, refusal: UpdateRefused) -> None:
         """A refused answer to an open task closes it; a stranger's changes nothing."""
-        if refusal.reason != Refusal.UNKNOWN_TASK and (open_task := self._open.pop(opening.task, None)) is not None:
-            self._unanswered(open_task.task, Refusal(refusal.reason), str(refusal))
+        open_task = self._open.get(opening.task)
+        if refusal.reason == Refusal.UNKNOWN_TASK or open_task is None or open_task.delivered:
+            return
+        del self._open[opening.task]
+        if not open_task.verdict.done():  # another stream may be at it
+            open_task.verdict.set_result(Verdict(opening.task, Refusal(refusal.reason), str(refusal)))
+        self._unanswered(open_task.task, Refusal(refusal.reason), str(refusal))
 
 
 def _said(verdict: Verdict) -> PushAnswer:

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
 from fedactors.errors import EndOfStream, FederationFailed, NoSuchModel, RemoteProtocolError, TransportError
+from fedactors.log import one_line
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
@@ -221,7 +222,7 @@ async def read_order(stream: Stream) -> OrderRequest:
     verb = _VERB_OF.get(request.verb)
     if verb is None:
         raise RemoteProtocolError(f"order {request.verb} is none that this version knows")
-    return OrderRequest(verb, request.why)
+    return OrderRequest(verb, one_line(request.why))
 
 
 async def answer_order(stream: Stream, done: bool, why: str = "") -> None:

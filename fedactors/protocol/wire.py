@@ -17,6 +17,7 @@ from google.protobuf.message import Message as Proto
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
 from fedactors.form import AS_IT_IS, FORM_NAME_CHARS_MAX, FORMS_MAX, FormSpec
 from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
+from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import federation_pb2 as pb
 from fedactors.protocol.chunks import split_first
@@ -59,6 +60,7 @@ TOKEN_BYTES_MAX = 64
 TASKS_HELD_MAX = 1024
 DIMENSIONS_MAX = 64
 FORM_OPTIONS_BYTES_MAX = 1024
+SEALING_OPTIONS_BYTES_MAX = 1024
 
 _REASONS: dict[GoodbyeReason, Any] = {reason: pb.Goodbye.Reason.Value(reason.name) for reason in GoodbyeReason}
 _REASON_OF = {number: reason for reason, number in _REASONS.items()}
@@ -127,6 +129,11 @@ def decode_from_controller(frame: bytes) -> FromController:
 def _hello(message: pb.Hello) -> Hello:
     _bounded("tags", message.tags, METRICS_MAX)
     _bounded("tasks_held", message.tasks_held, TASKS_HELD_MAX)
+    _bounded("federation", message.federation, NAME_CHARS_MAX)
+    for tag in message.tags:
+        _bounded("a tag", tag, NAME_CHARS_MAX)
+    for task in message.tasks_held:
+        _bounded("a task held", task, NAME_CHARS_MAX)
     _bounded("forms", message.forms, FORMS_MAX)
     return Hello(
         learner=_name("learner", message.learner),
@@ -143,10 +150,8 @@ def _hello(message: pb.Hello) -> Hello:
 
 
 def _welcome_written(welcome: Welcome) -> pb.Welcome:
-    fields = {name: getattr(welcome, name) for name in Welcome.__slots__ if name != "form"}
-    form = welcome.form
-    options = bodies.pack("the form's options", form.options, FORM_OPTIONS_BYTES_MAX) if form.options else b""
-    return pb.Welcome(**fields, form=pb.Form(name=form.name, options=options) if form.name else None)
+    apart = {"form": _form_written(welcome.form), "sealing": _sealing_written(welcome.sealing)}
+    return pb.Welcome(**{name: apart[name] if name in apart else getattr(welcome, name) for name in Welcome.__slots__})
 
 
 def _welcome(message: pb.Welcome) -> Welcome:
@@ -167,7 +172,27 @@ def _welcome(message: pb.Welcome) -> Welcome:
         shared=_patterns("shared", message.shared),
         variates=message.variates,
         form=_form(message.form),
+        sealing=_sealing(message.sealing),
     )
+
+
+def _form_written(form: FormSpec) -> pb.Form | None:
+    options = bodies.pack("the form's options", form.options, FORM_OPTIONS_BYTES_MAX) if form.options else b""
+    return pb.Form(name=form.name, options=options) if form.name else None
+
+
+def _sealing_written(sealing: SealingSpec) -> pb.Sealing | None:
+    options = bodies.pack("the sealing's options", sealing.options, SEALING_OPTIONS_BYTES_MAX)
+    return pb.Sealing(method=sealing.method, options=options, weighting=sealing.weighting) if sealing.method else None
+
+
+def _sealing(message: pb.Sealing) -> SealingSpec:
+    if not message.method:
+        return UNSEALED
+    for what in ("method", "weighting"):
+        _bounded(f"a sealing's {what}", getattr(message, what), NAME_CHARS_MAX)
+    options = bodies.unpack("the sealing's options", message.options, SEALING_OPTIONS_BYTES_MAX)
+    return SealingSpec(message.method, options, message.weighting)
 
 
 def _form(message: pb.Form) -> FormSpec:

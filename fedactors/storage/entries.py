@@ -11,6 +11,7 @@ model. The numbers of one owner, ascending, are its lineage. What a rule keeps h
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import UnionType
@@ -39,9 +40,15 @@ def is_rule(owner: Owner) -> bool:
 
 def learner_problem(learner: LearnerId) -> str | None:
     """Why a model store can keep nothing under this id; None where it can."""
-    if learner and learner.isprintable():
+    if not learner:
+        wrong = "empty"
+    elif not learner.isprintable():
+        wrong = "not printable"
+    elif learner != unicodedata.normalize("NFKC", learner).strip():
+        wrong = "written so that it looks like another one (it begins or ends with a space, or is not in Unicode's form NFKC)"
+    else:
         return None
-    return f"the learner id {learner!r:.80} is {'not printable' if learner else 'empty'}; name it with letters and digits"
+    return f"the learner id {learner!r:.80} is {wrong}; name it with letters and digits"
 
 
 Facts: TypeAlias = Mapping[str, Any]

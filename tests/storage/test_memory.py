@@ -218,7 +218,17 @@ async def test_there_is_a_limit_for_what_rules_keep_too():
 
 
 @pytest.mark.parametrize(
-    ("learner", "problem"), [("a b/ü", None), ("", "is empty"), ("a\x1fb", "is not printable"), ("\n", "is not")]
+    ("learner", "problem"),
+    [
+        ("a b/ü", None),
+        ("", "is empty"),
+        ("a\x1fb", "is not printable"),
+        ("\n", "is not"),
+        ("a\N{RIGHT-TO-LEFT OVERRIDE}b", "is not printable"),
+        ("a ", "looks like another"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER A}", "looks like another"),
+        ("u\N{COMBINING DIAERESIS}", "looks like another"),
+    ],
 )
 def test_ids_under_which_nothing_can_be_kept_are_told(learner, problem):
     said = learner_problem(learner)
