@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.model import LearnerId, Version
+from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.task import EvaluateParams, EvaluationReport, Round, TaskId, TaskKind, TrainParams, TrainReport
 
 WIRE_VERSION = 1
@@ -123,6 +124,7 @@ class Welcome:
         shared: globs of the tensors that travel, unless they are local; empty: all.
         variates: control variates travel behind them.
         form: in which updates are wished for.
+        sealing: how versions and updates are encrypted among the learners.
     """
 
     token: bytes
@@ -136,6 +138,7 @@ class Welcome:
     shared: tuple[str, ...] = ()
     variates: bool = False
     form: FormSpec = AS_IT_IS
+    sealing: SealingSpec = UNSEALED
 
 
 @dataclass(frozen=True, slots=True)

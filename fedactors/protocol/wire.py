@@ -182,7 +182,7 @@ def _form_written(form: FormSpec) -> pb.Form | None:
 
 
 def _sealing_written(sealing: SealingSpec) -> pb.Sealing | None:
-    options = bodies.pack("the sealing's options", sealing.options, SEALING_OPTIONS_BYTES_MAX)
+    options = bodies.pack("the sealing's options", dict(sealing.options), SEALING_OPTIONS_BYTES_MAX)
     return pb.Sealing(method=sealing.method, options=options, weighting=sealing.weighting) if sealing.method else None
 
 

@@ -1,6 +1,7 @@
 """Messages as frames and back, and what bad frames do."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import msgpack
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
 from fedactors.form import AS_IT_IS, FORM_NAME_CHARS_MAX, FormSpec
+from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.protocol import (
     Cancel,
     Evaluated,
@@ -105,6 +107,8 @@ welcomes = st.builds(
     variates=st.booleans(),
     form=st.just(AS_IT_IS)
     | st.builds(FormSpec, form_names, st.dictionaries(names, st.booleans() | counts | numbers, max_size=3)),
+    sealing=st.just(UNSEALED)
+    | st.builds(SealingSpec, names, st.dictionaries(names, st.booleans() | counts | numbers, max_size=3), names),
 )
 from_learner = st.one_of(
     hellos,
@@ -230,6 +234,9 @@ def test_a_malformed_body_is_refused_with_what_is_wrong(body, complaint):
         (welcome_with(form=pb.Form(name="x" * 65)), "a form's name has length 65; at most 64"),
         (welcome_with(form=pb.Form(name="x", options=bytes(1025))), "the form's options has 1,025 bytes; at most 1,024"),
         (welcome_with(form=pb.Form(name="x", options=b"\x91")), "the form's options is not valid msgpack"),
+        (welcome_with(sealing=pb.Sealing(method="x" * 513)), "a sealing's method has length 513; at most 512"),
+        (welcome_with(sealing=pb.Sealing(method="x", options=bytes(1025))), "the sealing's options has 1,025 bytes"),
+        (welcome_with(sealing=pb.Sealing(method="x")), "the sealing's options is not valid msgpack"),
     ],
 )
 def test_a_malformed_message_is_refused_with_what_is_wrong(message, complaint):
@@ -256,6 +263,7 @@ def test_a_welcome_with_the_most_and_longest_patterns_fits_into_a_control_messag
     patterns = tuple("\N{GRINNING FACE}" * 120 for _ in range(64))
     form = FormSpec("x" * FORM_NAME_CHARS_MAX, {"x": "y" * 1000})
     message = Welcome(b"x" * 16, 1.0, 5.0, 1, federation="f" * 64, local=patterns, shared=patterns, form=form)
+    message = replace(message, sealing=SealingSpec("x" * 64, {"x": "y" * 1000}, "metric:" + "x" * 80))
     assert decode_from_controller(encode(message)) == message
 
 

@@ -76,7 +76,7 @@ class ControllerMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates", "form")
+    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates", "form", "sealing")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     LOST_AFTER_S_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,7 @@ class Welcome(_message.Message):
     SHARED_FIELD_NUMBER: _ClassVar[int]
     VARIATES_FIELD_NUMBER: _ClassVar[int]
     FORM_FIELD_NUMBER: _ClassVar[int]
+    SEALING_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     heartbeat_s: float
     lost_after_s: float
@@ -99,7 +100,18 @@ class Welcome(_message.Message):
     shared: _containers.RepeatedScalarFieldContainer[str]
     variates: bool
     form: Form
-    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ..., form: _Optional[_Union[Form, _Mapping]] = ...) -> None: ...
+    sealing: Sealing
+    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ..., form: _Optional[_Union[Form, _Mapping]] = ..., sealing: _Optional[_Union[Sealing, _Mapping]] = ...) -> None: ...
+
+class Sealing(_message.Message):
+    __slots__ = ("method", "options", "weighting")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTING_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    options: bytes
+    weighting: str
+    def __init__(self, method: _Optional[str] = ..., options: _Optional[bytes] = ..., weighting: _Optional[str] = ...) -> None: ...
 
 class Form(_message.Message):
     __slots__ = ("name", "options")
