@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = {
     "fedactors.selection": "selection policy",
     "fedactors.aggregation": "aggregation rule",
     "fedactors.privacy": "method of secure aggregation",
+    "fedactors.compression": "form of updates",
     "fedactors.storage": "model store",
     "fedactors.transport": "transport",
     "fedactors.cli": "verb",

@@ -35,6 +35,7 @@ from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
 from fedactors.errors import FederationFailed, StoreError, TransportError
+from fedactors.form import Travelling
 from fedactors.journal import FileJournal, Journal, NoJournal
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
 from fedactors.log import get_logger
@@ -135,7 +136,7 @@ class Federation:
         config = self.config
         transports = {scheme: configuration.build_transport(scheme) for scheme in ("memory", "grpc")}
         addresses = (self._inside, *map(Address.parse, self._listen_at))
-        weighting = Weighting(config.aggregation.weighting)
+        weighting, form = Weighting(config.aggregation.weighting), configuration.build_form(config)
         return partial(
             Gateway,
             places=[Place(transports[address.scheme], address) for address in addresses],
@@ -147,12 +148,15 @@ class Federation:
                 learners_max=config.limits.learners_max,
                 mailbox_messages_max=config.limits.mailbox_messages_max,
                 learners_expected=config.learners.count,
+                form=configuration.form_spec(config),
+                form_optional=form.optional,
             ),
             policy=UploadPolicy(
                 config.limits.model_bytes_max,
                 weighting,
                 configuration.build_rule(config),
                 config.aggregation.refuse_not_finite,
+                Travelling(form),
             ),
             compute=compute,
             journal=self._journal,
@@ -181,7 +185,8 @@ class Federation:
         name = f"learner-{index}" if id is None else id
         config = self.config
         context = LearnerContext(name, index, max(config.learners.count, index + 1), config.seed, config.learners.options)
-        client = LearnerClient(build_learner(learner, context), name, self._channel, federation=config.name)
+        made, forms = build_learner(learner, context), configuration.known_forms()
+        client = LearnerClient(made, name, self._channel, federation=config.name, forms=forms)
         self._learners[name] = asyncio.create_task(client.run(), name=name)
         return name
 
@@ -311,6 +316,7 @@ def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]],
             discount=configuration.build_discount(config),
             scope=configuration.scope(config),
             uploads_max=config.limits.uploads_max,
+            form=configuration.build_form(config),
         ),
         training=training_plan(config),
         gateway=gateway,

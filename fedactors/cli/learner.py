@@ -71,14 +71,14 @@ def learner(
 
 
 async def _serve(made: Learner, identity: str, config: Config, expected: str, spool: Path | None, interrupts: Interrupts) -> None:
-    from fedactors.config import connect
+    from fedactors.config import connect, known_forms
     from fedactors.learner import LearnerClient
     from fedactors.learner.spool import Spool
 
     channel = connect(config)
     try:
         kept = None if spool is None else Spool(spool)
-        client = LearnerClient(made, identity, channel, federation=expected, spool=kept)
+        client = LearnerClient(made, identity, channel, federation=expected, spool=kept, forms=known_forms())
         interrupts.then(client.leave)
         await client.run()
     finally:

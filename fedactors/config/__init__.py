@@ -5,7 +5,7 @@ tables      every key, its type and its default; privacy_tables: what others may
 reading     from TOML, YAML or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work
-unsound     rules, weightings, discounts and protocols that do not go together
+unsound     rules, weightings, discounts and protocols that do not go together; unsound_compression: forms, with any of them
 plugging    the plug-ins that a configuration names
 schema      the JSON schema of the file
 """
@@ -13,6 +13,7 @@ schema      the JSON schema of the file
 from fedactors.config.impossible import leaves_the_machine
 from fedactors.config.plugging import (
     build_discount,
+    build_form,
     build_protocol,
     build_rule,
     build_secure,
@@ -21,6 +22,8 @@ from fedactors.config.plugging import (
     build_transport,
     connect,
     find_entry,
+    form_spec,
+    known_forms,
     load_entry,
     scope,
     stop_conditions,
@@ -33,6 +36,7 @@ __all__ = [
     "CONTROLLER_ADDRESS",
     "Config",
     "build_discount",
+    "build_form",
     "build_protocol",
     "build_rule",
     "build_secure",
@@ -41,8 +45,10 @@ __all__ = [
     "build_transport",
     "connect",
     "find_entry",
+    "form_spec",
     "from_mapping",
     "json_schema",
+    "known_forms",
     "leaves_the_machine",
     "load_entry",
     "read",

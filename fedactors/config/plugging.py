@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fedactors import plugins
 from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 from fedactors.errors import ConfigError, ExtraMissing
+from fedactors.form import AS_IT_IS, IDENTITY, Form, Forms, FormSpec
 from fedactors.scope import Scope
 from fedactors.transport.base import Address
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 Key: TypeAlias = tuple[str, ...]
 
 RULES = "fedactors.aggregation"
+FORMS = "fedactors.compression"
 
 MEMORY = "memory://"
 """The model store where none is named."""
@@ -101,6 +104,8 @@ def slots(config: Config) -> dict[str, Slot]:
     }
     if config.secure.method is not None:
         found["secure"] = Slot("fedactors.privacy", ("secure", "method"), config.secure.method, config.secure.options)
+    if config.compression.updates is not None:
+        found["compression"] = Slot(FORMS, ("compression", "updates"), config.compression.updates, config.compression.options)
     return found
 
 
@@ -168,6 +173,27 @@ def build_secure(config: Config) -> SecureAggregation | None:
     slot = slots(config).get("secure")
     built: SecureAggregation | None = None if slot is None else slot.build()
     return built
+
+
+def build_form(config: Config) -> Form:
+    """The form in which updates may travel, as [compression] names it."""
+    slot = slots(config).get("compression")
+    built: Form = IDENTITY if slot is None else slot.build()
+    return built
+
+
+def form_spec(config: Config) -> FormSpec:
+    """The same as learners are told of it: all of its options are said."""
+    slot = slots(config).get("compression")
+    if slot is None:
+        return AS_IT_IS
+    form = slot.build()
+    return FormSpec(slot.name, {field.name: getattr(form, field.name) for field in fields(form)})
+
+
+def known_forms() -> Forms:
+    """The forms that a learner of this installation knows."""
+    return Forms(tuple(plugins.names(FORMS)), partial(plugins.build, FORMS))
 
 
 def build_storage(config: Config) -> Storage:

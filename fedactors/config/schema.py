@@ -26,6 +26,7 @@ _NAMED = {
     "AggregationTable": ("rule", "fedactors.aggregation"),
     "StoreTable": ("url", "fedactors.storage"),
     "SecureTable": ("method", "fedactors.privacy"),
+    "CompressionTable": ("updates", "fedactors.compression"),
 }
 """The tables that name a plug-in: in which key, and from which group."""
 

@@ -4,6 +4,7 @@
     [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
     [model]                                      which tensors travel
     [secure]                                     what others may learn from updates
+    [compression]                                how updates are made smaller
     [train] [evaluate] [stop]                    what learners do, and until when
     [liveness] [limits] [runtime]                the machinery
     [simulation]                                 how fast and how reliable virtual learners are
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
+from fedactors.config.compression_tables import CompressionTable
 from fedactors.config.privacy_tables import SecureTable
 from fedactors.config.table import Count, Options, Positive, Table
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
@@ -363,6 +365,7 @@ class Config(Table):
     aggregation: AggregationTable = AggregationTable()
     model: ModelTable = ModelTable()
     secure: SecureTable = SecureTable()
+    compression: CompressionTable = CompressionTable()
     store: StoreTable = StoreTable()
     journal: JournalTable = JournalTable()
     train: TrainTable = TrainTable()

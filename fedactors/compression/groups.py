@@ -1,0 +1,213 @@
+"""All tensors of one floating-point dtype as one vector without padding: what is packed, and how it is read and written."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, chain
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from fedactors.form import Form
+from fedactors.model import DTYPES, Array, Buffer, Layout, Tensor, Weights, is_floating
+
+BLOCK = 131_072
+"""Elements that are worked on at a time: they and a temporary stay in cache."""
+
+Floats: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Spec: TypeAlias = tuple[str, str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The vector.
+
+    Attributes:
+        dtype: of its tensors, a floating-point one.
+        tensors: in the model's order, none of them empty.
+        starts: where each begins in the vector; then the vector's size.
+    """
+
+    dtype: str
+    tensors: tuple[Tensor, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.starts[-1]
+
+    @property
+    def working(self) -> np.dtype[Any]:
+        """In which differences of its values are taken: float64, or float32 for anything smaller."""
+        return np.dtype(np.float64 if self.dtype == "float64" else np.float32)
+
+    @property
+    def difference_max(self) -> float:
+        """No difference is greater whose sum with a base of up to the same size is finite."""
+        return float(np.finfo(self.working).max) / 2 if DTYPES[self.dtype].itemsize > 2 else _narrow_max(self.dtype) / 2
+
+    def blocks(self) -> Iterator[slice]:
+        """The vector in pieces of BLOCK elements."""
+        return (slice(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK))
+
+    def read(self, model: Buffer, block: slice) -> Floats:
+        """A block of a model's vector, in the working dtype; the caller's own."""
+        out = np.empty(block.stop - block.start, self.working)
+        for here, there in self._parts(model, block):
+            np.copyto(out[here], there, casting="unsafe")
+        return out
+
+    def write(self, model: Buffer, block: slice, values: Floats) -> None:
+        """Write a block of a model's vector, rounded to nearest where the dtype is narrower than the working one."""
+        for here, there in self._parts(model, block):
+            np.copyto(there, values[here], casting="unsafe")
+
+    def difference(self, update: Buffer, base: Buffer, block: slice) -> Floats:
+        """A block of an update less its base; the caller's own."""
+        values = self.read(update, block)
+        np.subtract(values, self.read(base, block), out=values)
+        return values
+
+    def name_at(self, index: int) -> str:
+        """Whose element stands at a place of the vector."""
+        return self.tensors[bisect_right(self.starts, index) - 1].name
+
+    def _parts(self, model: Buffer, block: slice) -> Iterator[tuple[slice, Array]]:
+        """(place in the block, elements of a tensor in the model) of each piece that a block consists of."""
+        dtype, at = DTYPES[self.dtype], block.start
+        index = bisect_right(self.starts, at) - 1
+        while at < block.stop:
+            tensor, end = self.tensors[index], min(self.starts[index + 1], block.stop)
+            first = tensor.offset + (at - self.starts[index]) * dtype.itemsize
+            values = model[first : first + (end - at) * dtype.itemsize].view(dtype)
+            yield slice(at - block.start, end - block.start), values
+            at, index = end, index + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """A model's tensors as a form sees them.
+
+    Attributes:
+        groups: of tensors that are packed.
+        others: that travel as they are.
+        layout: of what travels.
+    """
+
+    groups: tuple[Group, ...]
+    others: tuple[Tensor, ...]
+    layout: Layout
+
+
+class GroupedForm(Form):
+    """A form that packs each group by itself."""
+
+    @abstractmethod
+    def packs(self, dtype: str) -> bool:
+        """Whether tensors of a floating-point dtype are packed, rather than sent as they are."""
+
+    @abstractmethod
+    def specs(self, group: Group) -> list[Spec]:
+        """What travels of a group."""
+
+    @abstractmethod
+    def pack_group(self, group: Group, update: Buffer, base: Buffer, packed: Weights, rng: np.random.Generator) -> None:
+        """Fill what travels of a group. Raises ModelError as `pack`."""
+
+    @abstractmethod
+    def unpack_group(self, group: Group, packed: Weights, base: Buffer, out: Buffer) -> None:
+        """Fill a group's tensors in `out`."""
+
+    def group_problem(self, group: Group, packed: Weights) -> str | None:  # noqa: ARG002  # most can unpack any bits
+        """As `problem`, of one group."""
+        return None
+
+    @abstractmethod
+    def wild(self, group: Group, packed: Weights) -> int | None:
+        """A place of the group's vector where a value would be NaN or infinite."""
+
+    def division(self, model: Layout) -> Division:
+        """The model's tensors as this form sees them."""
+        return _divided(self, model)
+
+    @override
+    def layout(self, model: Layout) -> Layout:
+        return self.division(model).layout
+
+    @override
+    def pack(self, update: Buffer, base: Buffer, model: Layout, seed: int) -> Buffer:
+        division, rng = self.division(model), np.random.Generator(np.random.SFC64(seed))
+        out = np.zeros(division.layout.nbytes, np.uint8)
+        packed = division.layout.views(out)
+        with np.errstate(all="ignore"):  # a diverged learner's infinities are refused where every other is
+            for group in division.groups:
+                self.pack_group(group, update, base, packed, rng)
+        for tensor in division.others:
+            np.copyto(packed[tensor.name], _view(tensor, update))
+        return out
+
+    @override
+    def unpack(self, packed: Buffer, base: Buffer, model: Layout, out: Buffer) -> None:
+        division = self.division(model)
+        views = division.layout.views(packed)
+        with np.errstate(all="ignore"):
+            for group in division.groups:
+                self.unpack_group(group, views, base, out)
+        for tensor in division.others:
+            np.copyto(_view(tensor, out), views[tensor.name])
+
+    @override
+    def problem(self, packed: Buffer, model: Layout) -> str | None:
+        division = self.division(model)
+        views = division.layout.views(packed)
+        return next(filter(None, (self.group_problem(group, views) for group in division.groups)), None)
+
+    @override
+    def first_not_finite(self, packed: Buffer, model: Layout) -> str | None:
+        division = self.division(model)
+        views = division.layout.views(packed)
+        for group in division.groups:
+            if (place := self.wild(group, views)) is not None:
+                return group.name_at(place)
+        floating = (tensor for tensor in division.others if is_floating(tensor.dtype))
+        return next((tensor.name for tensor in floating if not np.isfinite(views[tensor.name]).all()), None)
+
+
+def first_beyond(values: Array, limit: float) -> int | None:
+    """The first place whose value is NaN, or farther from 0 than a limit."""
+    for start in range(0, values.size, BLOCK):
+        block = np.abs(values[start : start + BLOCK].astype(np.float64 if values.dtype == np.float64 else np.float32))
+        if not block.max() <= limit:
+            return start + int(np.argmax(~(block <= limit)))
+    return None
+
+
+@lru_cache(maxsize=8)
+def _divided(form: GroupedForm, model: Layout) -> Division:
+    packed = [t for t in model.tensors if is_floating(t.dtype) and t.size and form.packs(t.dtype)]
+    groups = tuple(_grouped(dtype, [t for t in packed if t.dtype == dtype]) for dtype in sorted({t.dtype for t in packed}))
+    names = {tensor.name for tensor in packed}
+    others = tuple(tensor for tensor in model.tensors if tensor.name not in names)
+    specs = [*chain.from_iterable(map(form.specs, groups)), *((t.name, t.dtype, t.shape) for t in others)]
+    return Division(groups, others, Layout.from_specs(specs))
+
+
+def _grouped(dtype: str, tensors: list[Tensor]) -> Group:
+    return Group(dtype, tuple(tensors), (0, *accumulate(tensor.size for tensor in tensors)))
+
+
+def _view(tensor: Tensor, buffer: Buffer) -> Array:
+    return buffer[tensor.offset : tensor.offset + tensor.nbytes].view(DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+
+def _narrow_max(dtype: str) -> float:
+    import ml_dtypes
+
+    return float(ml_dtypes.finfo(DTYPES[dtype]).max)

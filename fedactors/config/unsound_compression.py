@@ -1,0 +1,26 @@
+"""What compressed updates do not go together with, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fedactors.config.plugging import Key, build_form, build_rule
+from fedactors.config.tables import Config
+from fedactors.errors import ConfigError
+
+
+def problems(config: Config) -> Iterator[tuple[Key, str]]:
+    """What is wrong with [compression] beyond its form's own options: (key, sentence with the remedy) pairs."""
+    name, key = config.compression.updates, ("compression", "updates")
+    if name is None:
+        return
+    try:
+        rule, _ = build_rule(config), build_form(config)
+    except ConfigError:
+        return  # told already
+    if config.secure.method is not None:
+        said = f"{config.secure.method} adds up what it cannot read, and so cannot unpack what is packed as {name}"
+        yield key, f"{said}: take updates = {name!r} out, or secure.method"
+    if rule.variates:
+        said = f"{config.aggregation.rule} needs learners' control variates to grow by what they send, and {name} rounds that"
+        yield key, f"{said}: take updates = {name!r} out, or use a rule without control variates, as fedavg"
