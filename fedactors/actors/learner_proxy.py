@@ -51,6 +51,7 @@ from fedactors.protocol import (
     Goodbye,
     GoodbyeReason,
     Hello,
+    Masking,
     PushAnswer,
     PushOpening,
     Session,
@@ -162,6 +163,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
                         return SessionOver(session, reason is GoodbyeReason.LEFT, one_line(why) or "said goodbye")
                     case Evaluated() | TaskFailure() as message:
                         await self.ref.send(Heard(message))
+                    case Masking(task, stage):
+                        log.info("stray_masking", learner=self._learner, task=task, stage=stage)
                     case other:
                         raise AssertionError(f"a session gives no {type(other).__name__} to a controller")
         except (StreamClosed, ProtocolError) as error:

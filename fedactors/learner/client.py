@@ -27,7 +27,18 @@ from fedactors.learner.spool import Spool
 from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
-from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
+from fedactors.protocol.messages import (
+    Cancel,
+    Evaluated,
+    Goodbye,
+    GoodbyeReason,
+    Heartbeat,
+    Hello,
+    Masking,
+    Task,
+    TaskFailure,
+    Welcome,
+)
 from fedactors.protocol.session import JoinRefused, Session, SessionLost, join
 from fedactors.protocol.transfers import Download, Upload
 from fedactors.protocol.weight_streams import WeightStreams
@@ -238,6 +249,8 @@ class LearnerClient:
                     if self._spool is not None:
                         self._spool.drop(cancelled)
                     self._answer_went.set()
+                case Masking() as said:
+                    self._log.info("stray_masking", task=said.task, stage=said.stage)
                 case Goodbye() as goodbye:
                     return goodbye
                 case Heartbeat() | Welcome() | Hello() | Evaluated() | TaskFailure():

@@ -49,6 +49,7 @@ from fedactors.protocol.messages import (
     GoodbyeReason,
     Heartbeat,
     Hello,
+    Masking,
     Message,
     PushAnswer,
     PushGrant,
@@ -64,7 +65,7 @@ __all__ = [
     "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "LIST_VERSIONS", "ORDER", "PUSH", "SESSION", "SHIP", "WATCH",
     "WIRE_VERSION", "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "Download", "EncodedBlob", "Evaluated",
     "FetchRefused", "FetchRequest", "FromController", "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello",
-    "JoinRefused", "Message", "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task",
+    "JoinRefused", "Masking", "Message", "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task",
     "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push", "encode_blob", "fetch", "join",
     "push", "read_fetch", "read_hello", "read_opening", "receive_blob", "refuse", "refuse_fetch", "send_blob", "welcome",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """What is said: every message of the wire as a frozen value. `wire` writes and reads them.
 
-    learner to controller       Hello · Heartbeat · Evaluated · TaskFailure · Goodbye
-    controller to learner       Welcome · Heartbeat · Task · Cancel · Goodbye
+    learner to controller       Hello · Heartbeat · Evaluated · TaskFailure · Masking · Goodbye
+    controller to learner       Welcome · Heartbeat · Task · Cancel · Masking · Goodbye
     before and after weights    FetchRequest · BlobHeader or FetchRefusal ; PushOpening · PushGrant · PushAnswer
 
 Which may be said when is in `states`.
@@ -10,8 +10,9 @@ Which may be said when is in `states`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.model import LearnerId, Version
@@ -173,8 +174,23 @@ class Cancel:
     task: TaskId
 
 
-FromLearner: TypeAlias = Hello | Heartbeat | Evaluated | TaskFailure | Goodbye
-FromController: TypeAlias = Welcome | Heartbeat | Task | Cancel | Goodbye
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """One step of the dialogue by which updates are masked; `fedactors.privacy.masking.messages` says what stands in it.
+
+    Attributes:
+        task: the learner's training task, to whose update the masks belong.
+        stage: of the dialogue.
+        body: plain maps, lists, strings, bytes and numbers.
+    """
+
+    task: TaskId
+    stage: str
+    body: Mapping[str, Any]
+
+
+FromLearner: TypeAlias = Hello | Heartbeat | Evaluated | TaskFailure | Masking | Goodbye
+FromController: TypeAlias = Welcome | Heartbeat | Task | Cancel | Masking | Goodbye
 Message: TypeAlias = FromLearner | FromController
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
-from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, Heartbeat, Hello, Message, Task, TaskFailure, Welcome
+from fedactors.protocol.messages import Cancel, Evaluated, Goodbye, Heartbeat, Hello, Masking, Message, Task, TaskFailure, Welcome
 
 
 class Role(enum.StrEnum):
@@ -51,8 +51,8 @@ class State(enum.StrEnum):
 
 Rules: TypeAlias = Mapping[type[Message], State]
 
-_LEARNER_TALKS = (Heartbeat, Evaluated, TaskFailure)
-_CONTROLLER_TALKS = (Heartbeat, Task, Cancel)
+_LEARNER_TALKS = (Heartbeat, Evaluated, TaskFailure, Masking)
+_CONTROLLER_TALKS = (Heartbeat, Task, Cancel, Masking)
 
 NEXT: Mapping[tuple[State, Role], Rules] = {
     (State.OPENED, Role.LEARNER): {Hello: State.GREETED},

@@ -33,6 +33,7 @@ from fedactors.protocol.messages import (
     GoodbyeReason,
     Heartbeat,
     Hello,
+    Masking,
     Message,
     PushAnswer,
     PushGrant,
@@ -98,6 +99,9 @@ def _envelope(message: Message) -> Proto:
             return pb.LearnerMessage(evaluated=pb.Evaluated(task=task, body=body))
         case TaskFailure(task, why):
             return pb.LearnerMessage(task_failure=pb.TaskFailure(task=task, why=why[:WHY_CHARS_MAX]))
+        case Masking(task, stage, masking):  # as have these
+            packed = bodies.pack("what is said of masks", masking)
+            return pb.LearnerMessage(masking=pb.Masking(task=task, stage=stage, body=packed))
         case Welcome():
             return pb.ControllerMessage(welcome=_welcome_written(message))
         case Task():
@@ -243,6 +247,11 @@ def _task_failure(message: pb.TaskFailure) -> TaskFailure:
 
 def _cancel(message: pb.Cancel) -> Cancel:
     return Cancel(_name("task", message.task))
+
+
+def _masking(message: pb.Masking) -> Masking:
+    body = bodies.unpack("what is said of masks", message.body)
+    return Masking(_name("task", message.task), message.stage[:NAME_CHARS_MAX], body)
 
 
 def _goodbye(message: pb.Goodbye) -> Goodbye:
@@ -409,6 +418,7 @@ _FROM_LEARNER: Mapping[str, Callable[[Any], FromLearner]] = {
     "heartbeat": lambda _: Heartbeat(),
     "evaluated": _evaluated,
     "task_failure": _task_failure,
+    "masking": _masking,
     "goodbye": _goodbye,
 }
 _FROM_CONTROLLER: Mapping[str, Callable[[Any], FromController]] = {
@@ -416,6 +426,7 @@ _FROM_CONTROLLER: Mapping[str, Callable[[Any], FromController]] = {
     "heartbeat": lambda _: Heartbeat(),
     "task": _task,
     "cancel": _cancel,
+    "masking": _masking,
     "goodbye": _goodbye,
 }
 _REPLIES: Mapping[str, Callable[[Any], PushGrant | PushAnswer]] = {

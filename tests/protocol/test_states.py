@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
-from fedactors.protocol import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Task, TaskFailure, Welcome
+from fedactors.protocol import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, Hello, Masking, Task, TaskFailure, Welcome
 from fedactors.protocol.states import NEXT, Role, State, after_receiving, after_sending, has_said_goodbye
 from fedactors.task import EvaluationReport, TaskKind
 
@@ -14,7 +14,7 @@ MESSAGES = {
     type(message): message
     for message in (
         Hello("a"), Heartbeat(), Evaluated("t", EvaluationReport(1)), TaskFailure("t", "why"), Goodbye(GoodbyeReason.LEFT),
-        Welcome(b"", 1, 2, 3), Task("t", TaskKind.INITIALISE), Cancel("t"),
+        Welcome(b"", 1, 2, 3), Task("t", TaskKind.INITIALISE), Cancel("t"), Masking("t", "keys", {}),
     )
 }  # fmt: skip
 

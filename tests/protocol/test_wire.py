@@ -19,6 +19,7 @@ from fedactors.protocol import (
     GoodbyeReason,
     Heartbeat,
     Hello,
+    Masking,
     PushAnswer,
     PushGrant,
     PushOpening,
@@ -80,6 +81,7 @@ tasks = st.one_of(
     st.builds(Task, names, st.just(TaskKind.EVALUATE), evaluate_params),
 )
 goodbyes = st.builds(Goodbye, st.sampled_from(GoodbyeReason), texts)
+maskings = st.builds(Masking, names, names, options)
 form_names = names.map(lambda name: name[:FORM_NAME_CHARS_MAX])
 hellos = st.builds(
     Hello,
@@ -115,9 +117,10 @@ from_learner = st.one_of(
     st.just(Heartbeat()),
     st.builds(Evaluated, names, st.builds(EvaluationReport, counts, metrics)),
     st.builds(TaskFailure, names, texts),
+    maskings,
     goodbyes,
 )
-from_controller = st.one_of(welcomes, st.just(Heartbeat()), tasks, st.builds(Cancel, names), goodbyes)
+from_controller = st.one_of(welcomes, st.just(Heartbeat()), tasks, st.builds(Cancel, names), maskings, goodbyes)
 
 specs = st.lists(st.tuples(texts, texts, st.lists(counts, max_size=4).map(tuple)), min_size=1, max_size=4).map(tuple)
 fetch_requests = st.builds(FetchRequest, tokens, counts, tokens, counts)

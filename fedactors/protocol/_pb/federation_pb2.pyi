@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LearnerMessage(_message.Message):
-    __slots__ = ("hello", "heartbeat", "evaluated", "task_failure", "goodbye")
+    __slots__ = ("hello", "heartbeat", "evaluated", "task_failure", "goodbye", "masking")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     EVALUATED_FIELD_NUMBER: _ClassVar[int]
     TASK_FAILURE_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    MASKING_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     heartbeat: Heartbeat
     evaluated: Evaluated
     task_failure: TaskFailure
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., evaluated: _Optional[_Union[Evaluated, _Mapping]] = ..., task_failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    masking: Masking
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., evaluated: _Optional[_Union[Evaluated, _Mapping]] = ..., task_failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., masking: _Optional[_Union[Masking, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("wire_version", "federation", "learner", "resume_token", "num_train_examples", "num_test_examples", "tags", "tasks_held", "software", "forms")
@@ -62,18 +64,20 @@ class TaskFailure(_message.Message):
     def __init__(self, task: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
 
 class ControllerMessage(_message.Message):
-    __slots__ = ("welcome", "heartbeat", "task", "cancel", "goodbye")
+    __slots__ = ("welcome", "heartbeat", "task", "cancel", "goodbye", "masking")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    MASKING_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     heartbeat: Heartbeat
     task: Task
     cancel: Cancel
     goodbye: Goodbye
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    masking: Masking
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., masking: _Optional[_Union[Masking, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates", "form", "sealing")
@@ -144,6 +148,16 @@ class Cancel(_message.Message):
 class Heartbeat(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Masking(_message.Message):
+    __slots__ = ("task", "stage", "body")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    stage: str
+    body: bytes
+    def __init__(self, task: _Optional[str] = ..., stage: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ("reason", "why")
