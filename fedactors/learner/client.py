@@ -27,6 +27,7 @@ from fedactors.learner.spool import Spool
 from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
+from fedactors.privacy.sealing import Key
 from fedactors.protocol.messages import (
     Cancel,
     Evaluated,
@@ -80,6 +81,7 @@ class LearnerClient:
         rng: random.Random | None = None,
         spool: Spool | None = None,
         forms: Forms = NO_FORMS,
+        key: Key | None = None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -93,6 +95,7 @@ class LearnerClient:
             rng: scatters the attempts to connect.
             spool: keeps updates that are not delivered yet for the learner's next process; None: they end with this one.
             forms: in which updates can be packed, if the controller wishes for one; by default they travel as they are.
+            key: of a federation that seals its models; with one, nothing goes out unsealed.
 
         Raises:
             LearnerFailed: what the learner declares of itself makes no sense.
@@ -105,7 +108,7 @@ class LearnerClient:
         self._patience = patience
         self._rng = random.Random() if rng is None else rng  # noqa: S311  # scatters attempts, keeps no secret
         self._worker = Worker(f"learner {id}")  # it begins with its first job
-        self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log)
+        self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log, key)
         self._agenda: Agenda[Task, Answer] = Agenda()
         self._line = Line(self._rng)
         self._task_came = asyncio.Event()
@@ -125,6 +128,7 @@ class LearnerClient:
         """Take part until the federation is finished, or `leave`. Cancelling it leaves, too: the controller is told.
 
         Raises:
+            ConfigError: this learner has no key to what the federation seals, or a key, and it seals nothing.
             JoinRefused: the controller does not let this learner take part, or another one took over its identity.
             Unreachable: the controller could not be reached for as long as `patience` says.
             RemoteProtocolError: the controller broke the protocol.
@@ -175,7 +179,7 @@ class LearnerClient:
         for pause_s in delays(self._rng):
             try:
                 session, terms = await join(self._channel, self._hello(), timeout_s=min(JOIN_TIMEOUT_S, patience_s))
-                return self._joined(session, terms)
+                return await self._joined(session, terms)
             except JoinRefused as refused:
                 if refused.goodbye.reason is GoodbyeReason.FINISHED:
                     return None
@@ -202,7 +206,13 @@ class LearnerClient:
             forms=self._forms.names,
         )
 
-    def _joined(self, session: Session, terms: Welcome) -> Link:
+    async def _joined(self, session: Session, terms: Welcome) -> Link:
+        scope = Scope(terms.local, terms.shared, variates=terms.variates)
+        try:
+            self._desk.begin(scope, self._form(terms.form), terms.sealing)
+        except ConfigError:
+            await self._part(session)
+            raise
         self._log.info("joined", federation=terms.federation, at=session.peer, resumed=terms.resumed)
         self._token = terms.token
         if not terms.resumed:
@@ -210,7 +220,6 @@ class LearnerClient:
             self._answer_went.set()
         if self._spool is not None:
             self._spool.begin(terms.token, resumed=terms.resumed)
-        self._desk.begin(Scope(terms.local, terms.shared, variates=terms.variates), self._form(terms.form))
         return Link(session, terms, WeightStreams(self._channel))
 
     def _form(self, wished: FormSpec) -> Form:

@@ -13,9 +13,11 @@ from fedactors.errors import FedactorsError
 from fedactors.form import IDENTITY, Form
 from fedactors.learner.base import Learner
 from fedactors.learner.packing import Packing
+from fedactors.learner.sealed import trainee as trainee_of
 from fedactors.learner.trainee import Trainee
 from fedactors.learner.worker import Work
 from fedactors.model import Buffer, GlobalModel, Layout, Version
+from fedactors.privacy.sealing import UNSEALED, Key, SealingSpec
 from fedactors.protocol.messages import Evaluated, Task, TaskFailure
 from fedactors.scope import WHOLE, Scope
 from fedactors.task import EvaluateParams, TaskId, TrainParams, TrainReport
@@ -56,9 +58,11 @@ class Desk:
     download. A version's buffer is never written to again: user code may have kept views of it.
     """
 
-    def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: BoundLogger) -> None:
+    def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: BoundLogger, key: Key | None = None) -> None:
         self._learner = learner
+        self._key = key
         self._scope = WHOLE
+        self._sealing: SealingSpec | None = None
         self._trainee = Trainee(learner)
         self._work = work
         self._fetch = fetch
@@ -68,10 +72,15 @@ class Desk:
         self._cast_is_told = False
         self._unpacked_is_told = False
 
-    def begin(self, scope: Scope, form: Form = IDENTITY) -> None:
-        """A session has begun: this is what travels, and in which form, says the controller."""
-        if scope != self._scope:
-            self._scope, self._trainee = scope, Trainee(self._learner, scope)
+    def begin(self, scope: Scope, form: Form = IDENTITY, sealing: SealingSpec = UNSEALED) -> None:
+        """A session has begun: this is what travels, in which form, and how it is sealed, says the controller.
+
+        Raises:
+            ConfigError: this learner's key is not for that sealing, or one of the two is not there.
+        """
+        if (scope, sealing) != (self._scope, self._sealing):
+            self._trainee = trainee_of(self._learner, scope, sealing, self._key)
+            self._scope, self._sealing = scope, sealing
         if form != self._packing.form:
             self._packing = Packing(form)
 
@@ -134,9 +143,9 @@ class Desk:
         trained = trainee.train(task, model, params)
         if trained.cast and not self._cast_is_told:
             self._cast_is_told = True
-            self._log.warning(
-                "weights_cast", tensor=trained.cast[0], tensors=len(trained.cast), to=str(trained.weights[trained.cast[0]].dtype)
-            )
+            name = trained.cast[0]
+            to = str(trained.weights[name].dtype) if name in trained.weights else "the model's"  # which is sealed by now
+            self._log.warning("weights_cast", tensor=name, tensors=len(trained.cast), to=to)
         packed = packing.pack(model.layout.pack(trained.weights), model, params.seed)
         if packed.why_not is not None and not self._unpacked_is_told:
             self._unpacked_is_told = True

@@ -154,7 +154,7 @@ def _hello(message: pb.Hello) -> Hello:
 
 
 def _welcome_written(welcome: Welcome) -> pb.Welcome:
-    apart = {"form": _form_written(welcome.form), "sealing": _sealing_written(welcome.sealing)}
+    apart: dict[str, Any] = {"form": _form_written(welcome.form), "sealing": _sealing_written(welcome.sealing)}
     return pb.Welcome(**{name: apart[name] if name in apart else getattr(welcome, name) for name in Welcome.__slots__})
 
 
