@@ -187,6 +187,8 @@ class Aggregator(Actor[ToAggregator]):
 
     def _check(self, layout: Layout) -> None:
         scope = self._plan.scope
+        if not layout.num_parameters:
+            raise Rejected("the model has not a single value; give one with weights")
         if (problem := scope.problem(layout)) is not None:
             raise Rejected(problem)
         try:

@@ -15,6 +15,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fedactors.errors import Rejected
 from fedactors.model import Buffer, LearnerId
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Deferred
@@ -101,8 +102,12 @@ class UploadSlots:
         for slow, waiting in self._waiting.items():
             while waiting and self._free[slow]:
                 wish = waiting.popleft()
-                if not wish.reply.done():
+                if wish.reply.done():
+                    continue
+                try:
                     return wish, self._lend(wish, slow, now_s)
+                except MemoryError:
+                    wish.reply.reject(Rejected(f"there is no memory here for a model of {wish.nbytes:,} bytes"))
         return None
 
     def _lend(self, wish: Wish, slow: bool, now_s: float) -> Loan:

@@ -34,6 +34,9 @@ MODEL_BYTES_MAX = 64 * 1024**3
 """No larger model is received unless the caller says so."""
 FRAMES_KEPT_BYTES_MAX = 256 * 1024 * 1024
 """Of one version, as frames: a small model is encoded once, streams that run side by side share the frames of a large one."""
+UPLOAD_PATIENCE_S = 120.0
+UPLOAD_BYTES_PER_S_MIN = 8_000
+"""An upload that falls back by more than UPLOAD_PATIENCE_S behind this pace is ended: it holds memory that others wait for."""
 DRAIN_S = 5.0
 """How long a controller that has answered amid the chunks reads on, until the learner has noticed."""
 
@@ -212,15 +215,22 @@ async def receive_blob(stream: Stream, opening: PushOpening, receiver: BlobRecei
     Call it once there is room: until then the learner waits. Failed or cancelled, the receiver says how far it came.
 
     Raises:
-        RemoteProtocolError: a chunk is out of place or damaged.
+        RemoteProtocolError: a chunk is out of place or damaged, or they come too slowly.
         StreamClosed: the learner is gone.
     """
     if opening.chunk:
         receiver.feed(opening.chunk)
     else:
         await stream.send(encode_reply(PushGrant(receiver.received_bytes)))
+    first, began_s = receiver.received_bytes, asyncio.get_running_loop().time()
     while not receiver.is_complete:
-        receiver.feed(await stream.receive())
+        due_s = began_s + UPLOAD_PATIENCE_S + (receiver.received_bytes - first) / UPLOAD_BYTES_PER_S_MIN
+        try:
+            async with asyncio.timeout_at(due_s):
+                frame = await stream.receive()
+        except TimeoutError:
+            raise RemoteProtocolError(f"an upload stands still at byte {receiver.received_bytes:,}") from None
+        receiver.feed(frame)
 
 
 async def answer_push(stream: Stream, answer: PushAnswer) -> None:

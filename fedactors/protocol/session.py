@@ -39,6 +39,11 @@ WINDOW_MESSAGES = 16
 LINGER_S = 2.0
 """How long a side that has said goodbye waits for the peer to have heard it."""
 
+UNREAD_TIMES = 4
+"""So many times `lost_after_s` a peer may read nothing of what was written for it: it may pause, and be too busy to listen."""
+HEARTBEATS_MORE = 100
+"""Heartbeats within `lost_after_s` beyond four times those that are due; with more, a peer floods."""
+
 TIMER_TOLERANCE_S = 1e-3
 """A timer that fires this much early has fired in time: clocks are coarse."""
 
@@ -163,7 +168,10 @@ class Session:
         self.peer = stream.peer
         self.bytes_sent = 0
         self.bytes_received = 0
+        self._heartbeats_max = HEARTBEATS_MORE + int(4 * terms.lost_after_s / terms.heartbeat_s)
+        self._heartbeats = 0
         self.last_heard_s = self._last_sent_s = self._listening_since_s = self._loop.time()
+        self._counting_since_s = self._written_s = self.last_heard_s
         self._due_s = self._last_sent_s + self._heartbeat_s
         self._timer = self._loop.call_at(self._due_s, self._tick)
 
@@ -199,6 +207,8 @@ class Session:
         if self._loss is not None:
             raise SessionLost(self._loss)
         self._state = after_sending(self._state, self._role, message)
+        if not self._outbox:
+            self._written_s = self._loop.time()
         self._outbox.append(frame)
         if self._writer is None:
             self._writer = self._loop.create_task(self._write_all(), name=f"write to {self.peer}")
@@ -209,7 +219,7 @@ class Session:
             while self._outbox:
                 await self.stream.send(self._outbox[0])
                 self.bytes_sent += len(self._outbox.pop(0))
-                self._last_sent_s = self._loop.time()
+                self._last_sent_s = self._written_s = self._loop.time()
                 self._wake()
         except TransportError as error:
             self.cut(str(error))
@@ -232,6 +242,8 @@ class Session:
             try:
                 message = _read(frame, peer)
                 self._state = after_receiving(self._state, peer, message)
+                if message == _HEARTBEAT:
+                    self._count_heartbeat()
             except RemoteProtocolError as error:
                 self.cut(str(error))
                 raise
@@ -239,6 +251,14 @@ class Session:
                 return message
         self._ended = True
         raise EndOfStream("the peer has said goodbye")
+
+    def _count_heartbeat(self) -> None:
+        if self.last_heard_s - self._counting_since_s > self._lost_after_s:
+            self._counting_since_s, self._heartbeats = self.last_heard_s, 0
+        self._heartbeats += 1
+        if self._heartbeats > self._heartbeats_max:
+            times = f"{self._heartbeats:,} heartbeats within {self._lost_after_s:g} s"
+            raise RemoteProtocolError(f"{times}; one is due every {self._heartbeat_s:g} s")
 
     async def _next_frame(self) -> bytes:
         self._receiving, self._listening_since_s = True, self._loop.time()
@@ -263,7 +283,11 @@ class Session:
         """Send a heartbeat if one is due, cut the session if the peer is silent; set the timer for what comes first."""
         now = self._loop.time()
         if now - self._due_s > self._heartbeat_s:  # this process was held up: it could not have heard anybody
-            self._listening_since_s = now
+            self._listening_since_s = self._written_s = now
+        unread_s = UNREAD_TIMES * self._lost_after_s
+        if self._outbox and now - self._written_s > unread_s:  # else who sends to it waits for as long as it likes
+            self.cut(f"{self.peer} has read nothing for {unread_s:g} s")
+            return
         lost_s = max(self.last_heard_s, self._listening_since_s) + self._lost_after_s
         if self._receiving and now >= lost_s - TIMER_TOLERANCE_S:
             self.cut(f"nothing was heard of {self.peer} for {self._lost_after_s:g} s")

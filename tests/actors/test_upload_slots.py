@@ -24,6 +24,9 @@ class Asker:
     def done(self):
         return self.gone
 
+    def reject(self, error):
+        self.gone, self.error = True, error
+
 
 class Slots(UploadSlots):
     """With a way to ask for one place."""
@@ -70,6 +73,14 @@ def test_who_does_not_wait_any_more_gets_nothing():
     some.ask("a").reply.gone = True
     some.ask("b")
     assert set(some.granted()) == {"b"}
+
+
+def test_a_model_that_no_memory_holds_is_refused_and_holds_up_nobody():
+    some = slots(1)
+    huge = some.ask("huge", nbytes=2**60)
+    some.ask("b")
+    assert set(some.granted()) == {"b"}
+    assert str(huge.reply.error) == "there is no memory here for a model of 1,152,921,504,606,846,976 bytes"
 
 
 def test_an_overdue_upload_makes_room_for_those_who_wait_and_keeps_its_buffer():

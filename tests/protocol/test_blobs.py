@@ -23,9 +23,9 @@ from fedactors.protocol import (
     send_blob,
 )
 from fedactors.protocol.chunks import encode_chunk
-from fedactors.protocol.messages import FETCH, BlobHeader, FetchRequest, PushGrant
+from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRequest, PushGrant, PushOpening
 from fedactors.protocol.weight_streams import WeightStreams
-from fedactors.protocol.wire import encode_fetch, encode_header, encode_reply
+from fedactors.protocol.wire import decode_reply, encode_fetch, encode_header, encode_opening, encode_reply
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected, ending
 from fedactors.transport import Address
@@ -320,3 +320,26 @@ async def test_a_large_model_passes_both_ways_in_bounded_memory():
             tracemalloc.stop()
     assert peak_bytes <= 12 * MIB
     assert np.array_equal(source, out)
+
+
+async def test_an_upload_that_stands_still_ends_and_one_that_goes_on_does_not(monkeypatch):
+    monkeypatch.setattr("fedactors.protocol.blobs.UPLOAD_PATIENCE_S", 0.2)
+    said = []
+
+    async def accept(stream):
+        out = np.empty(LAYOUT.nbytes, np.uint8)
+        receiver = BlobReceiver(LAYOUT, LAYOUT.nbytes, out)
+        with pytest.raises(RemoteProtocolError, match="an upload stands still at byte 8,000") as caught:
+            await receive_blob(stream, await read_opening(stream), receiver)
+        said.append(str(caught.value))
+
+    async with connected(*MEMORY, accept) as (channel, _):
+        stream = await channel.open(PUSH, timeout_s=5)
+        await stream.send(encode_opening(PushOpening(b"", "t", LAYOUT.digest, None, LAYOUT.nbytes, REPORT)))
+        assert decode_reply(await stream.receive()) == PushGrant()
+        for start in range(0, 8000, 1000):  # 0.125 s more for each
+            await asyncio.sleep(0.05)
+            await stream.send(encode_chunk(start, content()[start : start + 1000].data))
+        with pytest.raises(StreamClosed):
+            await stream.receive()
+    assert len(said) == 1

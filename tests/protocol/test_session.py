@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvloop
@@ -274,6 +274,31 @@ async def test_silence_counts_only_while_somebody_listens(memory):
         await controller.send(TASK)
         await asyncio.sleep(2 * LIVELY.lost_after_s)
         assert await learner.receive() == TASK
+
+
+async def test_a_peer_that_never_reads_is_lost_and_whoever_sends_to_it_hears_of_it(memory):
+    async with sessions(memory, LIVELY) as (_, controller):
+        with pytest.raises(SessionLost, match="has read nothing for 1 s"):
+            await sending_on(controller)
+
+
+async def sending_on(session):
+    while True:
+        await session.send(TASK)
+
+
+async def test_a_peer_that_floods_with_heartbeats_is_cut(memory):
+    async with sessions(memory, QUIET) as (learner, controller):
+        flood = asyncio.ensure_future(flooding(learner))
+        with pytest.raises(RemoteProtocolError, match="109 heartbeats within 60 s; one is due every 30 s"):
+            await controller.receive()
+        await flood
+
+
+async def flooding(session):
+    with suppress(StreamClosed):
+        while True:
+            await session.stream.send(encode(Heartbeat()))
 
 
 def test_uvloop_keeps_a_sessions_time_too(memory):
