@@ -433,6 +433,8 @@ class Controller(Actor[ToController]):
             "phase": str(life.phase),
             "paused": life.paused,
             "round": life.next_round,
+            "rounds_total": life.conditions.rounds,
+            "evaluate_every": self._plan.training.evaluate_every,
             "version": life.version,
             "num_parameters": 0 if life.layout is None else self._plan.aggregation.scope.num_parameters(life.layout),
             "learners": sorted(self._members),

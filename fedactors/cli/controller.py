@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
     from fedactors.config import Config
     from fedactors.driver.run_directory import RunDirectory
+    from fedactors.driver.up import Beside
     from fedactors.system import Federation
 
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 @options.address
 @click.option("--run-dir", callback=options.as_path, metavar="DIR", help="Keep the run there, so that it can be resumed.")
 @options.resume
+@options.dashboard
+@options.dashboard_token_file
 @options.overrides
 @options.log_file
 @options.talk
@@ -30,6 +33,8 @@ def controller(
     address: str | None,
     run_dir: Path | None,
     resume: Path | None,
+    dashboard: str | None,
+    token_file: Path | None,
     overrides: tuple[str, ...],
     log_file: Path | None,
     talk: Talk,
@@ -39,20 +44,21 @@ def controller(
     With --run-dir, a controller that has died is followed by one with --resume: learners and drivers come back to it.
     """
     from fedactors import config as configuration
+    from fedactors.cli.beside import pages
     from fedactors.cli.run import run
     from fedactors.cli.watching import serving
     from fedactors.driver.run_directory import of_run
 
-    overrides = (*overrides, *options.at(address))
+    overrides, beside = (*overrides, *options.at(address)), pages(dashboard, token_file)
     if run_dir is None and file is not None and resume is None:
         config, directory = configuration.read(file, overrides), None
     else:
         config, directory = of_run(file, run_dir, resume, overrides, starts_learners=False)
     with serving(talk, log_file, federation=config.name):
-        run(lambda interrupts: _serve(config, directory, interrupts), config.runtime)
+        run(lambda interrupts: _serve(config, directory, beside, interrupts), config.runtime)
 
 
-async def _serve(config: Config, directory: RunDirectory | None, interrupts: Interrupts) -> None:
+async def _serve(config: Config, directory: RunDirectory | None, beside: Beside, interrupts: Interrupts) -> None:
     from fedactors.driver.serve import run_controller
     from fedactors.log import get_logger
 
@@ -60,4 +66,4 @@ async def _serve(config: Config, directory: RunDirectory | None, interrupts: Int
         interrupts.then(lambda: federation.close("Ctrl-C"))
         get_logger("fedactors.cli").info("listening", addresses=[str(one) for one in federation.addresses])
 
-    await run_controller(config, directory=directory, on_federation=listening)
+    await run_controller(config, directory=directory, on_federation=listening, beside=beside)

@@ -72,6 +72,22 @@ def at(where: str | None) -> list[str]:
     return [] if where is None else [f"controller.address={json.dumps(where)}"]
 
 
+dashboard_token_file = click.option(
+    "--dashboard-token-file",
+    "token_file",
+    callback=as_path,
+    metavar="FILE",
+    help="Have browsers log in: the operator's token in the first line of FILE, an observer's in the second.",
+)
+
+dashboard = click.option(
+    "--dashboard",
+    is_flag=False,
+    flag_value="",
+    metavar="[HOST:PORT]",
+    help="Show the run on a web page, with buttons to pause and stop it; port 0: any.  [default: 127.0.0.1:4460]",
+)
+
 log_file = click.option("--log-file", callback=as_path, metavar="FILE", help="Write the log there too, as JSON lines.")
 
 debug = click.option("--debug", is_flag=True, callback=_note_debug, expose_value=False, help="Show the traceback of an error.")

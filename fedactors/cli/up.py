@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fedactors.config import Config
     from fedactors.driver.driver import Driver
     from fedactors.driver.run_directory import RunDirectory
+    from fedactors.driver.up import Beside
     from fedactors.record import Results
 
 
@@ -25,24 +26,35 @@ if TYPE_CHECKING:
 @click.option("--in-process", is_flag=True, help="Learners as threads of this process instead of processes of their own.")
 @options.run_dir
 @options.resume
+@options.dashboard
+@options.dashboard_token_file
 @options.overrides
 @options.talk
 def up(
-    file: Path | None, in_process: bool, run_dir: Path | None, resume: Path | None, overrides: tuple[str, ...], talk: Talk
+    file: Path | None,
+    in_process: bool,
+    run_dir: Path | None,
+    resume: Path | None,
+    dashboard: str | None,
+    token_file: Path | None,
+    overrides: tuple[str, ...],
+    talk: Talk,
 ) -> None:
     """Run the federation of FILE: controller, learners and driver, until it stops; then save it and show a summary.
 
     Ctrl-C once finishes the open round and saves; twice stops at once. A run that was cut short, in whatever way, goes on by
     --resume where it was; with `--set stop.rounds=N`, so does a finished one.
     """
+    from fedactors.cli.beside import pages
     from fedactors.cli.run import run
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import of_run
 
+    beside = pages(dashboard, token_file)
     config, directory = of_run(file, run_dir, resume, overrides, starts_learners=True)
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(
-            lambda interrupts: _run_up(config, directory, in_process, observers, interrupts),
+            lambda interrupts: _run_up(config, directory, in_process, observers, beside, interrupts),
             config.runtime,
             said="finishing the round, then saving; Ctrl-C again stops at once",
         )
@@ -50,11 +62,16 @@ def up(
 
 
 async def _run_up(
-    config: Config, directory: RunDirectory, in_process: bool, observers: Sequence[Observer], interrupts: Interrupts
+    config: Config,
+    directory: RunDirectory,
+    in_process: bool,
+    observers: Sequence[Observer],
+    beside: Beside,
+    interrupts: Interrupts,
 ) -> Results:
     from fedactors.driver.up import run_up
 
     def stoppable(driver: Driver) -> None:
         interrupts.then(lambda: driver.stop("Ctrl-C"))
 
-    return await run_up(config, directory, in_process=in_process, observers=observers, on_driver=stoppable)
+    return await run_up(config, directory, in_process=in_process, observers=observers, on_driver=stoppable, beside=beside)

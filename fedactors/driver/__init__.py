@@ -4,6 +4,7 @@ driver         the session with a controller, here or anywhere
 run_directory  what a run leaves on disk
 saved_runs     what there is of runs, seen from outside
 up             a whole federation in one command
+reaching       the controller of a run, or at an address
 versions       the versions that a run has kept
 processes      learners as child processes
 serve          a controller on its own

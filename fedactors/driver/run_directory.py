@@ -4,6 +4,7 @@
     ├── config.toml            the configuration as run: with every default, and the seed
     ├── journal                what is needed to go on with the run after the death of its controller
     ├── store/                 the versions of the global model, unless the configuration names another model store
+    ├── address                where the controller listens, if other processes can reach it
     ├── events.jsonl           one line for each event, as it happened
     ├── results.json           rounds, learners, metrics, times
     ├── model.safetensors      the last version of the global model
@@ -19,7 +20,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from fedactors.record import Event, FinalModel, Results
 from fedactors.task import Metrics
 
 MODEL_FILE = "model.safetensors"
+ADDRESS_FILE = "address"
 STORE_BYTES_MAX = 10 * 1024**3
 """Of a run's own model store: the oldest versions make room."""
 
@@ -136,6 +138,10 @@ class RunDirectory:
         unfinished = self.path / "config.toml.part"
         unfinished.write_text(toml, encoding="utf-8")
         unfinished.replace(self.config_file)
+
+    def write_addresses(self, addresses: Iterable[object]) -> None:
+        """Say where the controller listens, a line for each place; what a former life of the run said is void."""
+        (self.path / ADDRESS_FILE).write_text("".join(f"{address}\n" for address in addresses), encoding="utf-8")
 
     def write_event(self, event: Event) -> bool:
         """Add one line, unless it stands there from a former life of the run; whether it was added."""

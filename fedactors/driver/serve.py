@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, nullcontext
 
 from fedactors.config import CONTROLLER_ADDRESS, Config, to_toml
 from fedactors.driver.driver import Observer
 from fedactors.driver.run_directory import RunDirectory
+from fedactors.driver.up import Beside
 from fedactors.system import Federation
 
 
@@ -17,6 +18,7 @@ async def run_controller(
     directory: RunDirectory | None = None,
     observers: Sequence[Observer] = (),
     on_federation: Callable[[Federation], None] = lambda _: None,
+    beside: Beside = nullcontext,
 ) -> None:
     """Serve a federation until a driver closes it, or until it is done and nobody has closed it for a while.
 
@@ -25,6 +27,7 @@ async def run_controller(
         directory: where the run is kept, so that another controller can go on with it; None: nowhere.
         observers: are told every event.
         on_federation: is given the federation once it listens, to tell where and to stop it with.
+        beside: what goes on beside the federation.
 
     Raises:
         AddressError: the address cannot be listened at.
@@ -44,6 +47,8 @@ async def run_controller(
         federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
         if directory is not None:
             directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
+            directory.write_addresses(federation.addresses)
+        await exits.enter_async_context(beside(federation))
         on_federation(federation)
         async for event in federation.events():
             for observer in observers:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from pathlib import Path
+from typing import TypeAlias
 
 from fedactors.config import Config, load_entry, to_toml
 from fedactors.driver.driver import Driver, Observer
@@ -17,6 +18,9 @@ from fedactors.record import Event, EventKind, Results
 from fedactors.system import Federation, unless
 
 log = get_logger("fedactors.driver")
+
+Beside: TypeAlias = Callable[[Federation], AbstractAsyncContextManager[object]]
+"""Makes a context that is entered when a federation is up and left before it goes down; a page that shows it, say."""
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -42,6 +46,7 @@ async def run_up(
     in_process: bool = False,
     observers: Sequence[Observer] = (),
     on_driver: Callable[[Driver], None] = lambda _: None,
+    beside: Beside = nullcontext,
 ) -> Results:
     """Run a federation from nothing to its saved results; whatever ends it, nothing of it is left running.
 
@@ -51,6 +56,7 @@ async def run_up(
         in_process: learners are threads of this process instead of processes.
         observers: are told every event.
         on_driver: is given the driver, to stop or abort the run with, once there is one.
+        beside: what goes on beside the federation.
 
     Raises:
         FederationFailed: it could not go on.
@@ -70,7 +76,9 @@ async def run_up(
         stored = directory.stored(config)
         federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
         directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
+        directory.write_addresses(federation.addresses)
         log.info("listening", addresses=[str(one) for one in federation.addresses])
+        await exits.enter_async_context(beside(federation))
         driver = Driver(config, federation.admin, directory, [needed, *observers])
         on_driver(driver)
         if in_process:

@@ -62,6 +62,9 @@ class Row:
         train_s: from the beginning of its last round until its update was accepted, seconds.
         bytes_up: received from it so far.
         bytes_down: sent to it so far.
+        staleness: of its last accepted update, in versions.
+        ms_per_batch: of its last training that it reported, milliseconds; 0 where it told nothing.
+        trouble: what last went wrong with it, in words.
     """
 
     state: State = State.WAITING
@@ -70,6 +73,9 @@ class Row:
     train_s: float | None = None
     bytes_up: int = 0
     bytes_down: int = 0
+    staleness: int = 0
+    ms_per_batch: float = 0.0
+    trouble: str = ""
 
 
 @dataclass(slots=True)
@@ -161,8 +167,10 @@ class Board:
 
     def _on_learner_departed(self, _at_s: float, body: Any) -> Line:
         state = State(body["how"])
-        self._set(body["learner"], state)
+        row = self._set(body["learner"], state)
         why = f": {body['why']}" if body["why"] else ""
+        if state in TROUBLED:
+            row.trouble = f"{state}{why}"
         if state is State.LEFT:
             return Line(Weight.DETAIL, f"learner {body['learner']} left{why}")
         return Line(Weight.WARNING, f"learner {body['learner']} is {state}{why}")
@@ -185,11 +193,13 @@ class Board:
     def _on_update_accepted(self, at_s: float, body: Any) -> None:
         row = self._set(body["learner"], State.UPLOADED)
         row.examples, row.metrics = body["num_examples"], body["metrics"] or row.metrics
+        row.staleness = body["staleness"]
         if (open_round := self._open.get(body["round"])) is not None:
             row.train_s = at_s - open_round.began_s
 
     def _on_update_refused(self, _at_s: float, body: Any) -> Line:
         failed = body["reason"] == "learner_failed"
+        self._row(body["learner"]).trouble = f"{body['reason']}: {body['why']}"
         if self._row(body["learner"]).state not in GONE:
             self._set(body["learner"], State.FAILED if failed else State.REFUSED)
         what = "failed" if failed else f"'s update was refused ({body['reason']})"
@@ -220,6 +230,7 @@ class Board:
         for learner, part in record.learners.items():
             row = self._row(learner)
             row.bytes_up, row.bytes_down = row.bytes_up + part.bytes_up, row.bytes_down + part.bytes_down
+            row.ms_per_batch = part.ms_per_batch or row.ms_per_batch
         open_round, totals = self._open.pop(record.round, None), record.totals
         if open_round is not None and not open_round.told_of_each:
             self._move([State.EVALUATING], State.EVALUATED)
@@ -245,6 +256,7 @@ class Board:
 
     def _on_finished(self, _at_s: float, body: Any) -> Line:
         self.note = f"{'failed' if body['failed'] else 'finished'}: {body['stop_reason']}"
+        self._move([State.TRAINING, State.EVALUATING], State.WAITING)
         return Line(Weight.FAILURE if body["failed"] else Weight.DETAIL, self.note)
 
 

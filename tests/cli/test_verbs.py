@@ -68,7 +68,7 @@ def test_version_is_the_packages() -> None:
 def test_a_misspelt_verb_is_one_line_with_the_nearest() -> None:
     result = run("chek")
     assert result.exit_code == 2
-    known = ", ".join([*VERBS, "bench", "models", "runs", "simulate"])
+    known = ", ".join([*VERBS, *sorted({point.name for point in entry_points(group="fedactors.cli")} - {*VERBS})])
     assert result.stderr.splitlines() == [f"error: no verb named 'chek'; did you mean 'check'? (known: {known})"]
 
 

@@ -1,0 +1,66 @@
+"""`fedactors dashboard`: a run on a web page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fedactors.cli import options
+
+if TYPE_CHECKING:
+    from fedactors.cli.run import Interrupts
+    from fedactors.dashboard.server import Where
+
+
+@click.command(short_help="Show a run on a web page, live or afterwards.")
+@click.argument("run", required=False, callback=options.as_path)
+@options.address
+@click.option("--at", metavar="HOST:PORT", default="", help="Where the page is served; port 0: any.  [default: 127.0.0.1:4460]")
+@options.dashboard_token_file
+@options.debug
+def dashboard(run: Path | None, address: str | None, at: str, token_file: Path | None) -> None:
+    """Serve the page of RUN, a run's directory, or of the controller at ADDRESS, until Ctrl-C.
+
+    A run that is going on is shown live, with buttons to pause and to stop it; of a finished one, everything that it has kept.
+    """
+    from fedactors.cli.run import run as run_loop
+    from fedactors.config.tables import RuntimeTable
+    from fedactors.errors import ConfigError
+
+    if (run is None) == (address is None):
+        raise ConfigError("name a RUN, or a controller by --address; one of the two")
+    where = place(at, token_file)
+    run_loop(lambda interrupts: _serve(run, address, where, interrupts), RuntimeTable(), said="the page is closed")
+
+
+def place(text: str, token_file: Path | None) -> Where:
+    """Where a page is to be served.
+
+    Raises:
+        ExtraMissing: the extra `dashboard` is not installed.
+        AddressError: `text` is no place, or one that other machines can reach and no token guards.
+    """
+    from fedactors.errors import ExtraMissing
+
+    try:
+        from fedactors.dashboard.server import Where
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("the dashboard", error.name or "starlette", "dashboard") from error
+    return Where.parse(text, token_file)
+
+
+async def _serve(run: Path | None, address: str | None, where: Where, interrupts: Interrupts) -> None:
+    import asyncio
+
+    from fedactors.dashboard.opening import at_address, of_run
+
+    async def close() -> None:
+        closed.set()
+
+    closed = asyncio.Event()
+    interrupts.then(close)
+    async with of_run(run, where) if run is not None else at_address(address or "", where) as url:
+        click.echo(f"{url}  (Ctrl-C closes it)")
+        await closed.wait()

@@ -1,0 +1,10 @@
+"""A run on a web page: live, from its directory, or from a controller elsewhere.
+
+chronicle   what the page shows, gathered from a run's events; pure
+source      where events, versions and orders of a run come from and go to
+feed        one source followed, and any number of browsers told of it
+guard       who may see the page and who may give orders; pure
+app         what is served at which path
+server      an HTTP server in the loop that is running
+page/       the page itself: HTML, style and scripts
+"""

@@ -1,0 +1,54 @@
+"""The page of a run, wherever the run is: in this process, at a controller elsewhere, or in its directory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from fedactors import config as configuration
+from fedactors.dashboard.chronicle import Chronicle
+from fedactors.dashboard.server import Where, serving
+from fedactors.dashboard.source import FromController, FromDirectory, Source
+from fedactors.driver.reaching import address_of, admin_at
+from fedactors.system import Federation
+
+
+@asynccontextmanager
+async def of_federation(federation: Federation, where: Where) -> AsyncIterator[str]:
+    """The page of a federation in this process; yields its URL."""
+    config = federation.config
+    source = FromController(federation.admin, configuration.to_toml(config))
+    async with serving(source, Chronicle(config.name, config.stop.rounds, config.evaluate.every), where) as url:
+        yield url
+
+
+@asynccontextmanager
+async def at_address(address: str, where: Where) -> AsyncIterator[str]:
+    """The page of the federation that a controller elsewhere leads; yields its URL.
+
+    Raises:
+        Unreachable: nobody answers there.
+    """
+    async with admin_at(address) as admin:
+        status = await admin.status()
+        chronicle = Chronicle(status["name"], status.get("rounds_total"), status.get("evaluate_every", 1))
+        async with serving(FromController(admin), chronicle, where) as url:
+            yield url
+
+
+@asynccontextmanager
+async def of_run(run: Path, where: Where) -> AsyncIterator[str]:
+    """The page of a run in its directory; it takes orders where its controller can be reached. Yields its URL.
+
+    Raises:
+        ConfigError: there is no run in this directory.
+    """
+    address = address_of(run)
+    source: Source = FromDirectory(run)
+    config = configuration.read(run / "config.toml")
+    async with AsyncExitStack() as exits:
+        if address is not None:
+            source = FromController(await exits.enter_async_context(admin_at(address)), source.configuration)
+        chronicle = Chronicle(config.name, config.stop.rounds, config.evaluate.every)
+        yield await exits.enter_async_context(serving(source, chronicle, where))
