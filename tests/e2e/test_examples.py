@@ -17,13 +17,16 @@ pytestmark = pytest.mark.e2e
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDED = ("quickstart", "torch_digits")
+SHORTENED = {"hospitals": ("accuracy", 0.85, 1.0), "diabetes": ("r2", 0.1, 0.5)}
+"""One process and four rounds are enough to see that they learn: a metric, and between what it is then."""
 PROGRAMS = {"embedded": "clinics.py"}
 COMPARED = ("byzantine", "stragglers")
 PACKAGES = ("own_rule",)
 
 
 def test_every_example_is_tested_here():
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {*COMMANDED, *PROGRAMS, *COMPARED, *PACKAGES}
+    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *PACKAGES}
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == known
 
 
 @pytest.mark.parametrize("example", COMMANDED)
@@ -34,6 +37,17 @@ def test_an_example_reaches_its_accuracy_in_one_command(tmp_path, example):
     assert len(results["rounds"]) == 10
     assert results["rounds"][0]["metrics"]["accuracy"] < results["final"]["metrics"]["accuracy"]
     assert results["final"]["metrics"]["accuracy"] > 0.94
+
+
+@pytest.mark.parametrize("example", SHORTENED)
+def test_an_example_learns(tmp_path, example):
+    metric, least, most = SHORTENED[example]
+    short = ["--in-process", "--set", "stop.rounds=4", "--run-dir", tmp_path / "run"]
+    done = support.fedactors("up", EXAMPLES / example / "federation.toml", *short, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rounds = support.results(tmp_path / "run")["rounds"]
+    assert rounds[0]["metrics"][metric] < rounds[-1]["metrics"][metric]
+    assert least < rounds[-1]["metrics"][metric] < most
 
 
 @pytest.mark.parametrize(("example", "program"), PROGRAMS.items())
