@@ -34,7 +34,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
-    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp,dp]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp]", *CONSTRAINTS)
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
-    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp,dp]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp]", *CONSTRAINTS)
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 
@@ -75,6 +75,13 @@ def bench(session: nox.Session) -> None:
         session.run("python", f"benchmarks/{name}.py", *arguments)
     if arguments == ["--smoke"]:
         session.run("python", "benchmarks/peers/compare.py", *arguments)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation's site, in dist/site; a link that leads nowhere is an error. `nox -s docs -- serve` shows it."""
+    session.install("-e", ".", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29", *CONSTRAINTS)
+    session.run("mkdocs", *(session.posargs or ["build"]), "-f", "docs/site/mkdocs.yml", env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session

@@ -1,0 +1,60 @@
+"""The tutorial is played from its first line to its last, and what other pages quote is what is said."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from tests.docs.test_code_blocks import ROOT, SETS_UP, blocks, run
+
+DOCS = ROOT / "docs"
+SEVERAL_TERMINALS = "fedactors controller"
+"""These commands wait for one another; the README's test runs them."""
+
+
+@pytest.mark.timeout(180)
+def test_the_tutorial_s_commands_do_what_it_says(tmp_path):
+    said = {}
+    names = iter(["digits.py", "read.py"])
+    for language, text in blocks(DOCS / "tutorial.md"):
+        match language:
+            case "python":
+                name = next(names)
+                (tmp_path / name).write_text(text)
+                if name == "read.py":
+                    said[name] = run(sys.executable, name, cwd=tmp_path)
+            case "toml":
+                (tmp_path / "federation.toml").write_text(text)
+            case "bash" if not SETS_UP.match(text) and not text.startswith(SEVERAL_TERMINALS):
+                for line in text.splitlines():
+                    where = ["--in-process"] if " up " in line else []  # it takes less time
+                    said[line] = run(sys.executable, "-m", *line.split(), *where, cwd=tmp_path)
+    assert said["read.py"] == "(64, 10) (10,)\n"
+    assert "federation.toml is well" in said["fedactors check federation.toml"]
+    (accuracy,) = re.findall(
+        r"^metrics +accuracy (\S+)$", next(text for line, text in said.items() if "runs/first" in line), re.MULTILINE
+    )
+    assert float(accuracy) == pytest.approx(0.88, abs=0.02)
+
+
+def test_the_actors_page_shows_what_its_program_prints(tmp_path):
+    (program,) = [text for language, text in blocks(DOCS / "actors.md") if language == "python"]
+    *_, output = [text for language, text in blocks(DOCS / "actors.md") if language == "text"]
+    (tmp_path / "program.py").write_text(program)
+    assert run(sys.executable, "program.py", cwd=tmp_path) == output
+
+
+def test_messages_that_are_explained_are_said_somewhere():
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "fedactors").rglob("*.py")))
+    explained = re.findall(r"\*\*`(.+?)`\*\*", (DOCS / "troubleshooting.md").read_text(encoding="utf-8"))
+    assert len(explained) > 20
+    for message in explained:
+        for piece in message.split("..."):
+            assert piece in code, message
+
+
+def test_every_page_is_on_the_first_one():
+    first = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= set(re.findall(r"\]\((?:\./)?([\w-]+\.md)", first))
