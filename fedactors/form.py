@@ -1,12 +1,13 @@
 """The form in which an update travels: what a learner makes of its new weights, and what the controller makes them of again.
 
     learner                                              controller
-    packed = form.pack(update, base, model, seed)  ────▶ form.problem(packed, model)      before the update counts
+    packed = form.pack(update, base, model, seed)  ────▶ form.problem(packed, model)              before the update counts
                                                          form.unpack(packed, base, model, out)     when it is folded
 
 `model` is the global model's layout, `base` the version that training started from, which both sides have. What travels has a
 layout of its own that follows from the form and the model's, so that everything between the two, from the spool to the journal,
-carries it as it carries any weights. Versions always travel as they are.
+carries it as it carries any weights. Versions always travel as they are. A form that leaves something out may have its learner
+hold that back for the next update: the residual.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from typing_extensions import override
 
 from fedactors.errors import ConfigError
-from fedactors.model import Buffer, Layout
+from fedactors.model import Array, Buffer, Layout
 
 FORM_NAME_CHARS_MAX = 64
 """Of a form's name."""
 FORMS_MAX = 64
 """Forms that one learner knows."""
+
+Residual: TypeAlias = dict[str, Array]
+"""What a learner holds back, by names of the form's own; every number in it is finite."""
 
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -74,6 +78,17 @@ class Form(ABC):
             model: the global model's layout.
             out: uint8[model.nbytes]; its padding may be left as it is.
         """
+
+    def nothing_held_back(self, model: Layout) -> Residual | None:  # noqa: ARG002  # most forms hold nothing back
+        """The residual of a learner that has sent nothing; None where the form has none."""
+        return None
+
+    def pack_with(self, update: Buffer, base: Buffer, model: Layout, seed: int, residual: Residual) -> Buffer:  # noqa: ARG002
+        """As `pack`, with what was held back as far as it can travel now; what does not is in the residual afterwards."""
+        return self.pack(update, base, model, seed)
+
+    def give_back(self, packed: Buffer, model: Layout, residual: Residual) -> None:  # noqa: B027  # as above
+        """Add to the residual what was packed and did not count."""
 
     def problem(self, packed: Buffer, model: Layout) -> str | None:  # noqa: ARG002  # most forms can unpack any bits
         """Why something that came from afar cannot be unpacked, in words; None if it can."""

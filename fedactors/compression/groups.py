@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fedactors.form import Form
+from fedactors.form import Form, Residual
 from fedactors.model import DTYPES, Array, Buffer, Layout, Tensor, Weights, is_floating
 
 BLOCK = 131_072
@@ -69,12 +69,6 @@ class Group:
         for here, there in self._parts(model, block):
             np.copyto(there, values[here], casting="unsafe")
 
-    def difference(self, update: Buffer, base: Buffer, block: slice) -> Floats:
-        """A block of an update less its base; the caller's own."""
-        values = self.read(update, block)
-        np.subtract(values, self.read(base, block), out=values)
-        return values
-
     def name_at(self, index: int) -> str:
         """Whose element stands at a place of the vector."""
         return self.tensors[bisect_right(self.starts, index) - 1].name
@@ -106,8 +100,39 @@ class Division:
     layout: Layout
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What is packed of a group: the new weights, or their difference from a base and what was held back.
+
+    Attributes:
+        group: whose.
+        update: the new weights.
+        base: what is subtracted from them; None: nothing.
+        held_back: what is added; None: nothing.
+    """
+
+    group: Group
+    update: Buffer
+    base: Buffer | None
+    held_back: Floats | None
+
+    def block(self, block: slice) -> Floats:
+        """A block of it, in the working dtype; the caller's own."""
+        values = self.group.read(self.update, block)
+        if self.base is not None:
+            np.subtract(values, self.group.read(self.base, block), out=values)
+        if self.held_back is not None:
+            np.add(values, self.held_back[block], out=values)
+        return values
+
+
 class GroupedForm(Form):
     """A form that packs each group by itself."""
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether what is left out is held back for the next update."""
+        return False
 
     @abstractmethod
     def packs(self, dtype: str) -> bool:
@@ -118,12 +143,12 @@ class GroupedForm(Form):
         """What travels of a group."""
 
     @abstractmethod
-    def pack_group(self, group: Group, update: Buffer, base: Buffer, packed: Weights, rng: np.random.Generator) -> None:
+    def encode(self, source: Source, packed: Weights, rng: np.random.Generator) -> None:
         """Fill what travels of a group. Raises ModelError as `pack`."""
 
     @abstractmethod
-    def unpack_group(self, group: Group, packed: Weights, base: Buffer, out: Buffer) -> None:
-        """Fill a group's tensors in `out`."""
+    def decode(self, group: Group, packed: Weights, block: slice) -> Floats:
+        """A block of what was encoded, in the working dtype; the caller's own."""
 
     def group_problem(self, group: Group, packed: Weights) -> str | None:  # noqa: ARG002  # most can unpack any bits
         """As `problem`, of one group."""
@@ -143,15 +168,47 @@ class GroupedForm(Form):
 
     @override
     def pack(self, update: Buffer, base: Buffer, model: Layout, seed: int) -> Buffer:
+        return self._packed(update, base, model, seed, None)
+
+    @override
+    def pack_with(self, update: Buffer, base: Buffer, model: Layout, seed: int, residual: Residual) -> Buffer:
+        return self._packed(update, base, model, seed, residual)
+
+    def _packed(self, update: Buffer, base: Buffer, model: Layout, seed: int, residual: Residual | None) -> Buffer:
         division, rng = self.division(model), np.random.Generator(np.random.SFC64(seed))
         out = np.zeros(division.layout.nbytes, np.uint8)
         packed = division.layout.views(out)
         with np.errstate(all="ignore"):  # a diverged learner's infinities are refused where every other is
             for group in division.groups:
-                self.pack_group(group, update, base, packed, rng)
+                held_back = None if residual is None else residual[group.dtype]
+                source = Source(group, update, base if self.needs_base else None, held_back)
+                self.encode(source, packed, rng)
+                if held_back is not None:
+                    self._hold_back(source, packed, held_back)
         for tensor in division.others:
             np.copyto(packed[tensor.name], _view(tensor, update))
         return out
+
+    def _hold_back(self, source: Source, packed: Weights, held_back: Floats) -> None:
+        for block in source.group.blocks():
+            left = source.block(block)
+            np.subtract(left, self.decode(source.group, packed, block), out=left)
+            held_back[block] = np.where(np.isfinite(left), left, 0)
+
+    @override
+    def nothing_held_back(self, model: Layout) -> Residual | None:
+        if not self.holds_back:
+            return None
+        return {group.dtype: np.zeros(group.size, group.working) for group in self.division(model).groups}
+
+    @override
+    def give_back(self, packed: Buffer, model: Layout, residual: Residual) -> None:
+        division = self.division(model)
+        views = division.layout.views(packed)
+        for group in division.groups:
+            for block in group.blocks():
+                sent = self.decode(group, views, block)
+                residual[group.dtype][block] += np.where(np.isfinite(sent), sent, 0)
 
     @override
     def unpack(self, packed: Buffer, base: Buffer, model: Layout, out: Buffer) -> None:
@@ -159,7 +216,11 @@ class GroupedForm(Form):
         views = division.layout.views(packed)
         with np.errstate(all="ignore"):
             for group in division.groups:
-                self.unpack_group(group, views, base, out)
+                for block in group.blocks():
+                    values = self.decode(group, views, block)
+                    if self.needs_base:
+                        np.add(values, group.read(base, block), out=values)
+                    group.write(out, block, values)
         for tensor in division.others:
             np.copyto(_view(tensor, out), views[tensor.name])
 

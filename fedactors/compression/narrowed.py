@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from fedactors.compression.groups import Floats, Group, GroupedForm, Spec, first_beyond
+from fedactors.compression.groups import Floats, Group, GroupedForm, Source, Spec, first_beyond
 from fedactors.errors import ModelError
-from fedactors.model import DTYPES, Buffer, Weights
+from fedactors.model import DTYPES, Array, Weights
 
 
 class Of(enum.StrEnum):
@@ -51,16 +51,17 @@ class Narrowed(GroupedForm):
         return f"{group.dtype} as {self.dtype} {self.what}"
 
     @override
-    def pack_group(self, group: Group, update: Buffer, base: Buffer, packed: Weights, rng: np.random.Generator) -> None:
+    def encode(self, source: Source, packed: Weights, rng: np.random.Generator) -> None:
+        group = source.group
         out = packed[self._name(group)]
         for block in group.blocks():
-            values = group.difference(update, base, block) if self.needs_base else group.read(update, block)
+            values = source.block(block)
             np.copyto(out[block], values, casting="unsafe")
             if (place := self._overflown(values, out[block])) is not None:
                 said = f"the {self.what} of tensor {group.name_at(block.start + place)!r} holds {values[place]:g}"
                 raise ModelError(f"{said}, more than {self.dtype} can")
 
-    def _overflown(self, values: Floats, narrow: np.ndarray) -> int | None:
+    def _overflown(self, values: Floats, narrow: Array) -> int | None:
         """A place that was finite and is no more."""
         if (finite := np.isfinite(narrow)).all():
             return None
@@ -68,13 +69,9 @@ class Narrowed(GroupedForm):
         return int(np.argmax(lost)) if lost.any() else None
 
     @override
-    def unpack_group(self, group: Group, packed: Weights, base: Buffer, out: Buffer) -> None:
-        narrow = packed[self._name(group)]
-        for block in group.blocks():
-            values = narrow[block].astype(group.working)
-            if self.needs_base:
-                np.add(values, group.read(base, block), out=values)
-            group.write(out, block, values)
+    def decode(self, group: Group, packed: Weights, block: slice) -> Floats:
+        values: Floats = packed[self._name(group)][block].astype(group.working)
+        return values
 
     @override
     def wild(self, group: Group, packed: Weights) -> int | None:

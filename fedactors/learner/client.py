@@ -114,6 +114,7 @@ class LearnerClient:
         self._task_came = asyncio.Event()
         self._answer_came = asyncio.Event()
         self._answer_went = asyncio.Event()
+        self._delivering: TaskId | None = None
         self._forms = forms
         self._spool = spool
         self._token = b"" if spool is None else spool.token
@@ -209,7 +210,7 @@ class LearnerClient:
     async def _joined(self, session: Session, terms: Welcome) -> Link:
         scope = Scope(terms.local, terms.shared, variates=terms.variates)
         try:
-            self._desk.begin(scope, self._form(terms.form), terms.sealing)
+            self._desk.begin(scope, self._form(terms.form), terms.sealing, resumed=terms.resumed)
         except ConfigError:
             await self._part(session)
             raise
@@ -254,7 +255,7 @@ class LearnerClient:
                 case Task() as task:
                     await self._on_task(session, task)
                 case Cancel(task=cancelled):
-                    self._agenda.on_cancel(cancelled)
+                    self._on_cancel(cancelled)
                     if self._spool is not None:
                         self._spool.drop(cancelled)
                     self._answer_went.set()
@@ -272,6 +273,12 @@ class LearnerClient:
             await session.send(TaskFailure(task.id, f"the learner holds {len(self._agenda.held)} tasks already"))
         self._task_came.set()
         self._answer_came.set()  # it may be one whose answer was kept
+
+    def _on_cancel(self, task: TaskId) -> None:
+        """An answer is not wanted any more. Whether an update counts that is under way, its own answer will say."""
+        self._agenda.on_cancel(task)
+        if task != self._delivering:
+            self._desk.settle(task, accepted=False)
 
     def _is_over(self, goodbye: Goodbye) -> bool:
         self._log.info("controller_said_goodbye", reason=str(goodbye.reason), why=goodbye.why)
@@ -308,6 +315,8 @@ class LearnerClient:
         if self._spool is not None and isinstance(answer, Update):
             await asyncio.to_thread(self._spool.keep, answer)
         self._agenda.on_answer(name, answer, small=not isinstance(answer, Update))
+        if name not in self._agenda.held:  # it was cancelled meanwhile
+            self._desk.settle(name, accepted=False)
         self._answer_came.set()
 
     async def _until_settled(self) -> None:
@@ -339,6 +348,7 @@ class LearnerClient:
             await self._deliver(*self._agenda.next_answer)
 
     async def _deliver(self, task: TaskId, answer: Answer) -> None:
+        self._delivering = task
         try:
             if isinstance(answer, Update):
                 await self._push(answer)
@@ -346,7 +356,9 @@ class LearnerClient:
                 await self._send(answer)
         except (ProtocolError, TransportError) as error:  # it cannot be delivered as it is
             self._log.warning("answer_undeliverable", task=task, why=str(error))
+            self._desk.settle(task, accepted=False)
             await self._send(TaskFailure(task, f"its answer cannot be delivered: {error}"[:WHY_CHARS_MAX]))
+        self._delivering = None
         self._agenda.on_delivered(task)
         if self._spool is not None:
             self._spool.drop(task)

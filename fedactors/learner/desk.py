@@ -72,8 +72,12 @@ class Desk:
         self._cast_is_told = False
         self._unpacked_is_told = False
 
-    def begin(self, scope: Scope, form: Form = IDENTITY, sealing: SealingSpec = UNSEALED) -> None:
+    def begin(
+        self, scope: Scope, form: Form = IDENTITY, sealing: SealingSpec = UNSEALED, *, resumed: bool = False
+    ) -> None:
         """A session has begun: this is what travels, in which form, and how it is sealed, says the controller.
+
+        One that does not go on with the last one, as `resumed` says, begins with nothing held back.
 
         Raises:
             ConfigError: this learner's key is not for that sealing, or one of the two is not there.
@@ -81,7 +85,7 @@ class Desk:
         if (scope, sealing) != (self._scope, self._sealing):
             self._trainee = trainee_of(self._learner, scope, sealing, self._key)
             self._scope, self._sealing = scope, sealing
-        if form != self._packing.form:
+        if form != self._packing.form or not resumed:
             self._packing = Packing(form)
 
     @property
@@ -92,6 +96,7 @@ class Desk:
     def settle(self, task: TaskId, accepted: bool) -> None:
         """Whether the update that answered this task counts."""
         self._trainee.settle(task, accepted)
+        self._packing.settle(task, accepted)
 
     async def answer(self, task: Task, is_wanted: Callable[[], bool]) -> Answer:
         """Do what a task asks for. Whatever goes wrong is an answer, too.
@@ -146,7 +151,7 @@ class Desk:
             name = trained.cast[0]
             to = str(trained.weights[name].dtype) if name in trained.weights else "the model's"  # which is sealed by now
             self._log.warning("weights_cast", tensor=name, tensors=len(trained.cast), to=to)
-        packed = packing.pack(model.layout.pack(trained.weights), model, params.seed)
+        packed = packing.pack(task, model.layout.pack(trained.weights), model, params.seed)
         if packed.why_not is not None and not self._unpacked_is_told:
             self._unpacked_is_told = True
             self._log.warning("update_not_packed", why=packed.why_not)

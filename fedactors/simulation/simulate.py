@@ -20,8 +20,9 @@ from fedactors.actors.watchers import EVENTS_PER_ANSWER_MAX
 from fedactors.config import Config
 from fedactors.config.tables import ModelTable
 from fedactors.learner import LearnerContext, build_learner
+from fedactors.learner.packing import Packing
 from fedactors.learner.trainee import Trainee
-from fedactors.model import Layout
+from fedactors.model import GlobalModel, Layout
 from fedactors.protocol import Verb
 from fedactors.record import Event, History, Results
 from fedactors.runtime import ActorRef, ActorSystem, Restart
@@ -106,14 +107,14 @@ def simulate(
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
     count, scope = len(profiles.epoch_s), configuration.scope(config)
     layout = Layout.of(scope.travelling({"weights": np.zeros(parameters, np.float32)}))
-    update = np.zeros(layout.nbytes, np.uint8)
-    update.flags.writeable = False
+    form, zeros = configuration.build_form(config), GlobalModel(0, layout, np.zeros(layout.nbytes, np.uint8))
+    update = Packing(form).pack("", zeros.buffer, zeros, config.seed)
     beings = []
     for index in range(count):
         profile, learner = profiles.of(index), f"learner-{index}"
         context = LearnerContext(learner, index, count, config.seed, config.learners.options)
         work: Work = (
-            Idle(layout, update, profile) if entry is None else Real(Trainee(build_learner(entry, context), scope), profile)
+            Idle(zeros, update, profile) if entry is None else Real(Trainee(build_learner(entry, context), scope), profile, form)
         )
         beings.append(Being(learner, profile, work, Luck(config.seed, index)))
     return beings

@@ -28,13 +28,15 @@ from fedactors.actors.messages import (
     LearnerJoined,
     Listening,
     Offer,
+    ReturnBuffer,
     ToGateway,
     ToLearnerProxy,
     UpdateHere,
     Verdict,
 )
 from fedactors.errors import Rejected
-from fedactors.model import Buffer, GlobalModel, Layout, LearnerId
+from fedactors.learner.packing import Packed
+from fedactors.model import GlobalModel, Layout, LearnerId
 from fedactors.protocol import Task
 from fedactors.runtime import Actor, ActorRef, Restart, handle
 from fedactors.selection.base import Candidate
@@ -175,17 +177,20 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Worked | Back]):
         if isinstance(work, Real):
             assert model is not None, "a learner that trains has fetched what to train from"
             return self._really_train(work, task, params, model)
-        self._hand_in(task, work.train(params), work.update, borrowed=False)
+        self._hand_in(task, work.train(params), work.update, work.version.buffer.nbytes, borrowed=False)
         return None
 
     async def _really_train(self, work: Real, task: Task, params: TrainParams, model: GlobalModel) -> None:
         buffer = (await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes))).buffer
-        self._hand_in(task, work.train(task.id, model, params, buffer), buffer, borrowed=True)
+        report, packed = work.train(task.id, model, params, buffer)
+        if packed.buffer is not buffer:
+            self._to.aggregator.tell(ReturnBuffer(buffer))
+        self._hand_in(task, report, packed, buffer.nbytes, borrowed=packed.buffer is buffer)
 
-    def _hand_in(self, task: Task, report: TrainReport, buffer: Buffer, *, borrowed: bool) -> None:
+    def _hand_in(self, task: Task, report: TrainReport, packed: Packed, down_bytes: int, *, borrowed: bool) -> None:
         learner, to = self._being.learner, self._to
-        to.aggregator.tell(Offer(task.id, learner, report, buffer, borrowed))
-        to.scheduler.tell(UpdateHere(task.id, learner, report, buffer.nbytes, buffer.nbytes))
+        to.aggregator.tell(Offer(task.id, learner, report, packed.buffer, borrowed, packed.form))
+        to.scheduler.tell(UpdateHere(task.id, learner, report, packed.buffer.nbytes, down_bytes))
 
     def _evaluate(self, task: Task, params: EvaluateParams, model: GlobalModel | None) -> None:
         work = self._being.work
@@ -219,6 +224,8 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Worked | Back]):
     def cancel_task(self, message: CancelTask) -> None:
         """The answer is not wanted any more."""
         self._open.discard(message.task)
+        if isinstance(self._being.work, Real):
+            self._being.work.settle(message.task, accepted=False)
 
     @handle
     def verdict(self, message: Verdict) -> None:
