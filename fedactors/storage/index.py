@@ -165,7 +165,7 @@ class Index:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where SQLite's own words repeat damaged bytes
             raise StoreError(f"{self.path} {_why(error)}") from error
 
 
@@ -173,13 +173,13 @@ def _read(key: Key, base: Version | None, layout: Layout, digest: str, created_u
     return checked(Entry(key, base, layout, digest, created_unix_s, serial, json.loads(facts)))
 
 
-def _why(error: sqlite3.Error) -> str:
+def _why(error: sqlite3.Error | UnicodeDecodeError) -> str:
     """What SQLite's error means to whoever runs a federation."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return "is in use by another controller; stop that one, or name another directory"
     if name.startswith("SQLITE_FULL"):
         return "cannot be written: the disk is full; make room, or set lineage_length or max_bytes"
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+    if isinstance(error, UnicodeDecodeError) or name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return f"is damaged, or no store's index ({error}); {RESTORE}"
     return f"cannot be used: {error}; see that its directory can be written to, or name another"

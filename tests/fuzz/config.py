@@ -10,7 +10,8 @@ from fedactors import config
 from fedactors.config import Config
 from fedactors.errors import ConfigError, TransportError
 
-PLACE = Path(tempfile.mkdtemp(prefix="fedactors-fuzz-"))
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")
+PLACE = Path(_DIRECTORY.name)
 TOML = b"""name = "digits"
 seed = 7
 [learners]
@@ -39,8 +40,8 @@ SEEDS = [
     b"\x01" + YAML,
     b"\x02stop.rounds=3",
     b"\x02train.options={a=[1,2]}",
-    b"\x00a = " + b"[" * 2000,
-    b"\x01a: " + b"[" * 2000,
+    b"\x00a = " + b"[" * 600,
+    b"\x01a: " + b"[" * 600,
     b"\x01a: &a {b: *a}",
     b"\x01" + b"\n".join([b"a0: &a0 {x: 1}", *(b"a%d: &a%d {x: *a%d, y: *a%d}" % (n, n, n - 1, n - 1) for n in range(1, 40))]),
     b"\x01seed: 2001-99-99",

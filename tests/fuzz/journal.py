@@ -29,7 +29,8 @@ RECORDS: tuple[Record, ...] = (
     Happened(Event(2, 2.5, EventKind.ROUND_COMMITTED, {"round": 1, "version": 1, "updates": 1})),
     Happened(Event(3, 3.5, EventKind.ROUND_ENDED, {"record": {"round": 1}})),
 )
-PLACE = Path(tempfile.mkdtemp(prefix="fedactors-fuzz-")) / "journal"
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")
+PLACE = Path(_DIRECTORY.name) / "journal"
 _HEAD = struct.Struct("<IQ")
 
 

@@ -14,7 +14,8 @@ from fedactors import model_file
 from fedactors.errors import ModelError
 from fedactors.model import GlobalModel, Layout
 
-PLACE = Path(tempfile.mkdtemp(prefix="fedactors-fuzz-")) / "model.safetensors"
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")
+PLACE = Path(_DIRECTORY.name) / "model.safetensors"
 _LENGTH = struct.Struct("<Q")
 
 

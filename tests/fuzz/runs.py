@@ -10,7 +10,8 @@ import msgpack
 
 from fedactors.driver.saved_runs import FILES, SavedRun, look
 
-PLACE = Path(tempfile.mkdtemp(prefix="fedactors-fuzz-"))
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")
+PLACE = Path(_DIRECTORY.name)
 EVENTS = (
     {"time": "2026-01-01T00:00:00Z", "kind": "round_committed", "round": 1},
     {"kind": "round_ended", "record": {"round": 1, "metrics": {"loss": 0.5}}},

@@ -17,7 +17,8 @@ from fedactors.protocol import Hello
 from fedactors.protocol.wire import encode
 from fedactors.task import TrainReport
 
-PLACE = Path(tempfile.mkdtemp(prefix="fedactors-fuzz-"))
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")
+PLACE = Path(_DIRECTORY.name)
 LAYOUT = Layout.from_specs([("w", "float32", (3,)), ("h", "bfloat16", ())])
 
 

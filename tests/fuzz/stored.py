@@ -18,7 +18,8 @@ from fedactors.storage.entries import Entry, Key, digest
 from fedactors.storage.index import Index
 from fedactors.storage.slots import Slots
 
-PLACE = Path(tempfile.mkdtemp(prefix="fedactors-fuzz-"))
+_DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")
+PLACE = Path(_DIRECTORY.name)
 LAYOUT = Layout.from_specs([("w", "uint8", (64,))])
 BUFFER = np.arange(64, dtype=np.uint8)
 ENTRY = Entry(Key(None, 3), None, LAYOUT, digest(BUFFER), 1.5, 0, {"round": 3})
@@ -50,6 +51,7 @@ SEEDS = [
     b"\x00" + msgpack.packb(ROW | {"specs": f'[["w", "float64", [{2**200}]]]'}),
     b"\x00" + msgpack.packb(ROW | {"number": "three", "slot": "x", "created": "soon"}),
     b"\x01" + msgpack.packb([0, b"\xff" * 30]),
+    b"\x01" + msgpack.packb([0xAD00, b"SQLi\xbfe"]),
     b"\x01" + msgpack.packb([4096, b"SQLite"]),
     b"\x02" + b"x" * 63,
     b"\x02" + BUFFER.tobytes(),
