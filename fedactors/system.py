@@ -144,6 +144,7 @@ class Federation:
                 federation=config.name,
                 heartbeat_s=config.liveness.heartbeat_s,
                 lost_after_s=config.liveness.lost_after_s,
+                hello_timeout_s=config.liveness.hello_timeout_s,
                 scope=configuration.scope(config),
                 learners_max=config.limits.learners_max,
                 mailbox_messages_max=config.limits.mailbox_messages_max,

@@ -266,10 +266,12 @@ class LivenessTable(Table):
     Attributes:
         heartbeat_s: each side is heard at least so often.
         lost_after_s: a learner not heard for so long is lost; at least two heartbeats.
+        hello_timeout_s: how long whoever opens a stream may take to say the first word on it.
     """
 
     heartbeat_s: Positive = 1.0
     lost_after_s: Positive = 5.0
+    hello_timeout_s: Positive = 10.0
 
 
 class LimitsTable(Table):
