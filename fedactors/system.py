@@ -40,6 +40,7 @@ from fedactors.journal import FileJournal, Journal, NoJournal
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, LearnerId, Version
+from fedactors.privacy.sealing import Key
 from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
@@ -151,6 +152,7 @@ class Federation:
                 learners_expected=config.learners.count,
                 form=configuration.form_spec(config),
                 form_optional=form.optional,
+                sealing=configuration.sealing_spec(config),
             ),
             policy=UploadPolicy(
                 config.limits.model_bytes_max,
@@ -169,12 +171,19 @@ class Federation:
 
     # ---------------------------------------------------------------------------------------------------------------- learners
 
-    def add_learner(self, learner: Any, *, id: LearnerId | None = None) -> LearnerId:  # noqa: A002  # the word that users know
+    def add_learner(
+        self,
+        learner: Any,
+        *,
+        id: LearnerId | None = None,  # noqa: A002  # the word that users know
+        key: Key | None = None,
+    ) -> LearnerId:
         """Have a learner take part in this process, its code in a thread of its own.
 
         Args:
             learner: an object with a learner's four methods, or an entry: a class or function that makes one of a context.
             id: its identity; by default "learner-0", "learner-1", ...
+            key: where the federation seals its models: what opens and closes them, which is in this process then.
 
         Returns:
             Its identity.
@@ -187,7 +196,7 @@ class Federation:
         config = self.config
         context = LearnerContext(name, index, max(config.learners.count, index + 1), config.seed, config.learners.options)
         made, forms = build_learner(learner, context), configuration.known_forms()
-        client = LearnerClient(made, name, self._channel, federation=config.name, forms=forms)
+        client = LearnerClient(made, name, self._channel, federation=config.name, forms=forms, key=key)
         self._learners[name] = asyncio.create_task(client.run(), name=name)
         return name
 
@@ -312,10 +321,10 @@ def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]],
         name=config.name,
         storage=configuration.build_storage(config),
         aggregation=AggregationPlan(
-            rule=Ordered(rule) if config.aggregation.deterministic else rule,
+            rule=Ordered(rule) if config.aggregation.deterministic and not rule.exact else rule,
             weighting=Weighting(config.aggregation.weighting),
             discount=configuration.build_discount(config),
-            scope=configuration.scope(config),
+            scope=configuration.kept_scope(config),
             uploads_max=config.limits.uploads_max,
             form=configuration.build_form(config),
         ),

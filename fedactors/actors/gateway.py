@@ -47,6 +47,7 @@ from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.journal import Journal, Known
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
+from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.protocol import (
     FETCH,
     PUSH,
@@ -97,6 +98,7 @@ class SessionTerms:
         learners_expected: as many as these share what may be sent without a grant.
         form: in which updates are wished for, of learners that know it.
         form_optional: others may take part, and send theirs as they are.
+        sealing: how versions and updates are encrypted among the learners.
     """
 
     federation: str
@@ -110,6 +112,7 @@ class SessionTerms:
     learners_expected: int = 1
     form: FormSpec = AS_IT_IS
     form_optional: bool = True
+    sealing: SealingSpec = UNSEALED
 
     def form_for(self, hello: Hello) -> FormSpec:
         """In which form a learner's updates are wished for."""
@@ -312,6 +315,7 @@ class Gateway(Actor[ToGateway]):
             shared=terms.scope.shared,
             variates=terms.scope.variates,
             form=terms.form_for(hello),
+            sealing=terms.sealing,
             eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
         )
         async with await welcome(stream, greeting) as session:

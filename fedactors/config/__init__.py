@@ -6,6 +6,8 @@ reading     from TOML, YAML or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work
 unsound     rules, weightings, discounts and protocols that do not go together; unsound_compression: forms, with any of them
+unsound_secure  what does not go together with versions that nobody but learners can read
+sealing     such versions, for the controller and for its learners
 plugging    the plug-ins that a configuration names
 schema      the JSON schema of the file
 """
@@ -30,6 +32,7 @@ from fedactors.config.plugging import (
 )
 from fedactors.config.reading import from_mapping, read, to_toml
 from fedactors.config.schema import json_schema
+from fedactors.config.sealing import kept_scope, seal, sealing_spec, updates_expected
 from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 
 __all__ = [
@@ -48,11 +51,15 @@ __all__ = [
     "form_spec",
     "from_mapping",
     "json_schema",
+    "kept_scope",
     "known_forms",
     "leaves_the_machine",
     "load_entry",
     "read",
     "scope",
+    "seal",
+    "sealing_spec",
     "stop_conditions",
     "to_toml",
+    "updates_expected",
 ]

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 
 from fedactors.aggregation import Weighting
-from fedactors.config import unsound, unsound_compression
+from fedactors.config import unsound, unsound_compression, unsound_secure
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
 from fedactors.errors import AddressError, ConfigError
@@ -30,6 +30,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     yield from _weighting(config)
     yield from unsound.problems(config)
     yield from unsound_compression.problems(config)
+    yield from unsound_secure.problems(config)
     yield from _address(config)
     yield from _numbers(config)
     yield from _tensors(config)

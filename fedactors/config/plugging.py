@@ -128,7 +128,10 @@ def build_rule(config: Config) -> Rule:
     from fedactors.aggregation.frozen import Frozen
     from fedactors.aggregation.scaffold import Scaffold
     from fedactors.aggregation.server import ServerOptimiser, ServerStep
+    from fedactors.config.sealing import sealed_rule
 
+    if (sums := sealed_rule(config)) is not None:
+        return sums
     rule: Rule = slots(config)["aggregation"].build()
     if isinstance(rule, ServerOptimiser):
         rule = ServerStep(rule, _clipped(config, slots(config)["combine"].build()))
@@ -176,7 +179,11 @@ def build_secure(config: Config) -> SecureAggregation | None:
 
 
 def build_form(config: Config) -> Form:
-    """The form in which updates may travel, as [compression] names it."""
+    """The form in which updates may travel, as [compression] names it, or [secure] has it."""
+    from fedactors.config.sealing import sealed_form
+
+    if (ciphertext := sealed_form(config)) is not None:
+        return ciphertext
     slot = slots(config).get("compression")
     built: Form = IDENTITY if slot is None else slot.build()
     return built

@@ -109,7 +109,7 @@ class AggregationTable(Table):
 
     Attributes:
         rule: an aggregation rule. Where none is named, fedasync with the protocol asynchronous, fedbuff with buffered, and
-            fedavg with any other.
+            fedavg with any other, or where secure.method is given.
         weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
             metric:NAME, a metric that learners report with their training. Where none is named, participants with fedbuff,
             whose paper takes the plain mean, and examples with any other rule.
@@ -388,6 +388,9 @@ class Config(Table):
         if isinstance(aggregation, dict):
             protocol = given.get("protocol")
             rule = RULE_OF.get(str(protocol.get("name")), "fedavg") if isinstance(protocol, dict) else "fedavg"
+            secure = given.get("secure")
+            if isinstance(secure, dict) and secure.get("method") is not None:
+                rule = "fedavg"
             aggregation = {"rule": rule, "deterministic": given.get("seed") is not None, **_without_none(aggregation)}
             combines = str(aggregation.get("combine", aggregation["rule"]))
             aggregation = {"weighting": WEIGHTING_OF.get(combines, "examples"), **aggregation}

@@ -27,7 +27,6 @@ class Sealed(Form):
 
     parameters: CkksParameters
     opens: ClassVar[bool] = False
-    optional: ClassVar[bool] = False
 
     @override
     def layout(self, model: Layout) -> Layout:

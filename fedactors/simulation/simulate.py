@@ -21,8 +21,10 @@ from fedactors.config import Config
 from fedactors.config.tables import ModelTable
 from fedactors.learner import LearnerContext, build_learner
 from fedactors.learner.packing import Packing
-from fedactors.learner.trainee import Trainee
+from fedactors.learner.sealed import trainee
 from fedactors.model import GlobalModel, Layout
+from fedactors.privacy.ckks_layout import sealed
+from fedactors.privacy.sealing import Key
 from fedactors.protocol import Verb
 from fedactors.record import Event, History, Results
 from fedactors.runtime import ActorRef, ActorSystem, Restart
@@ -105,8 +107,9 @@ def simulate(
 
 
 def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: int) -> list[Being]:
-    count, scope = len(profiles.epoch_s), configuration.scope(config)
-    layout = Layout.of(scope.travelling({"weights": np.zeros(parameters, np.float32)}))
+    count, scope, spec = len(profiles.epoch_s), configuration.scope(config), configuration.sealing_spec(config)
+    layout = idle_layout(config, Layout.of(scope.travelling({"weights": np.zeros(parameters, np.float32)})), profiles)
+    key = None if entry is None else drawn_key(config)
     form, zeros = configuration.build_form(config), GlobalModel(0, layout, np.zeros(layout.nbytes, np.uint8))
     update = Packing(form).pack("", zeros.buffer, zeros, config.seed)
     beings = []
@@ -114,10 +117,31 @@ def _beings(config: Config, profiles: Profiles, entry: Any | None, parameters: i
         profile, learner = profiles.of(index), f"learner-{index}"
         context = LearnerContext(learner, index, count, config.seed, config.learners.options)
         work: Work = (
-            Idle(zeros, update, profile) if entry is None else Real(Trainee(build_learner(entry, context), scope), profile, form)
+            Idle(zeros, update, profile)
+            if entry is None
+            else Real(trainee(build_learner(entry, context), scope, spec, key), profile, form)
         )
         beings.append(Being(learner, profile, work, Luck(config.seed, index)))
     return beings
+
+
+def drawn_key(config: Config) -> Key | None:
+    """A key for virtual learners, which nobody needs when the simulation is over; None where nothing is sealed."""
+    method = configuration.seal(config)
+    if method is None:
+        return None
+    from fedactors.privacy.ckks_key import CkksKey
+
+    return CkksKey.draw(method.preset)
+
+
+def idle_layout(config: Config, layout: Layout, profiles: Profiles) -> Layout:
+    """What learners that do not really train send: ciphertexts of the right size, of nothing, where updates are sealed."""
+    method = configuration.seal(config)
+    if method is None:
+        return layout
+    unit = (method.reference or float(np.mean(profiles.examples))) * configuration.updates_expected(config)
+    return sealed(layout, method.parameters, "nobody", unit).layout
 
 
 async def _run(
