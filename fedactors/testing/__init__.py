@@ -6,12 +6,13 @@
     failing_store    a model store that fails once, at any operation
     learners         learners that do as they are told
     faulty_wire      a bad network on a real socket; faults: what befalls its connections
-    conformance_*    one check for each kind of plug-in: rule, scheduler, selection, store, transport, learner
+    conformance_*    one check for each kind of plug-in: rule, scheduler, selection, form, store, transport, learner
 
 Seeded schedules are the system's own: `ActorSystem(seed=7, shuffle=True)` gives a random one of the ready actors the next turn.
 """
 
 from fedactors.simulation.clock import Deadlock, VirtualClock, VirtualLoop, run_virtual
+from fedactors.testing.conformance_form import check_form
 from fedactors.testing.conformance_learner import check_learner
 from fedactors.testing.conformance_rule import check_rule
 from fedactors.testing.conformance_scheduler import Referee, check_scheduler
@@ -38,6 +39,7 @@ __all__ = [
     "VirtualClock",
     "VirtualLoop",
     "WireStatistics",
+    "check_form",
     "check_large_model",
     "check_learner",
     "check_many_learners",
