@@ -2,6 +2,7 @@
 
 chronicle   what the page shows, gathered from a run's events; pure
 source      where events, versions and orders of a run come from and go to
+trail       the versions that a run has kept
 feed        one source followed, and any number of browsers told of it
 guard       who may see the page and who may give orders; pure
 app         what is served at which path

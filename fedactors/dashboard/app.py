@@ -6,7 +6,7 @@ GET  /login, POST /login      where one has to log in; POST /logout
 GET  /static/NAME             style, scripts, and plotly's script from its own package
 GET  /api/me                  {role, word, ...}: what this browser may do, and the word that its orders carry
 GET  /api/events              server-sent events, see `feed`
-GET  /api/versions            the model trail
+GET  /api/versions            the model trail, all of it
 GET  /api/versions/N.safetensors   one of them
 GET  /api/configuration       as run, TOML
 POST /api/order {"verb": ...} pause, resume, stop
@@ -35,11 +35,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fedactors import model_file
 from fedactors.dashboard.feed import Feed, TooManyBrowsers
 from fedactors.dashboard.guard import Guard, Role, Session, is_from_page
-from fedactors.driver.run_directory import plain
+from fedactors.dashboard.trail import trail
 from fedactors.errors import ExtraMissing, FederationFailed, StoreError, TransportError
 from fedactors.log import get_logger
 from fedactors.protocol import Verb
-from fedactors.protocol.versions import KeptVersion
 
 log = get_logger("fedactors.dashboard")
 
@@ -182,12 +181,7 @@ class _Pages:
         return StreamingResponse(body(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def _versions(self, _request: Request, _session: Session) -> Response:
-        try:
-            async with self._feed.source.versions() as versions:
-                kept = await versions.kept()
-        except (StoreError, TransportError) as error:
-            return JSONResponse({"versions": [], "why": str(error)})
-        return JSONResponse({"versions": [_shown(one) for one in kept], "why": ""})
+        return JSONResponse(await trail(self._feed.source))
 
     async def _model(self, request: Request, _session: Session) -> Response:
         version = request.path_params["version"]
@@ -250,14 +244,6 @@ async def _body(request: Request) -> bytes:
         if len(body) >= BODY_BYTES_MAX:
             break
     return body[:BODY_BYTES_MAX]
-
-
-def _shown(one: KeptVersion) -> dict[str, Any]:
-    facts = one.facts
-    totals = facts.get("totals") or {}
-    shown = {"version": one.version, "nbytes": one.nbytes, "digest": one.digest, "created_unix_s": one.created_unix_s}
-    more = {"round": facts.get("round"), "metrics": facts.get("metrics") or {}, "learners": totals.get("accepted")}
-    return {key: plain(value) for key, value in (shown | more).items()}
 
 
 def _remove(place: Path) -> None:

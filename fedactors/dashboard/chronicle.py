@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -24,8 +24,8 @@ METRICS_KEPT_MAX = 12
 """Of a round; a learner can report any number."""
 TEXT_CHARS_MAX = 300
 """Of an error in the table."""
-EPSILON, DELTA = "epsilon", "delta"
-"""The keys by which an event tells of the privacy that is spent so far."""
+EPSILON = "epsilon"
+"""The key by which a round's record tells of the privacy that is spent so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class RoundPoint:
         metrics: of its result, at most METRICS_KEPT_MAX.
         learners, accepted, refused: how many.
         bytes_up, bytes_down: of all its learners.
+        epsilon: of differential privacy, spent by it and all before it; None where that is not accounted.
     """
 
     number: int
@@ -54,6 +55,7 @@ class RoundPoint:
     refused: int
     bytes_up: int
     bytes_down: int
+    epsilon: float | None
 
 
 class Chronicle:
@@ -68,6 +70,7 @@ class Chronicle:
         board: what every learner is doing.
         rounds: in the order in which they were told of, at most ROUNDS_KEPT_MAX.
         next_number: of the event that comes next.
+        versions: how many were made.
         finished: the run is over.
     """
 
@@ -76,12 +79,13 @@ class Chronicle:
         self.board = Board(rounds_total, evaluate_every)
         self.rounds: list[RoundPoint] = []
         self.next_number = 0
+        self.versions = 0
         self.finished = False
         self._failed = False
         self._began_s: float | None = None
         self._latest_s = 0.0
         self._model: dict[str, Any] = {}
-        self._privacy: dict[str, float] = {}
+        self._epsilon: float | None = None
         self._lines: deque[dict[str, Any]] = deque(maxlen=LINES_KEPT)
 
     def take(self, event: Event) -> None:
@@ -91,11 +95,13 @@ class Chronicle:
         self._latest_s, self.next_number = event.unix_time_s, event.number + 1
         for line in self.board.apply(event):
             self._lines.append({"at_s": event.unix_time_s, "weight": line.weight.name.lower(), "text": line.text})
-        self._note_privacy(event.body)
         if event.kind is EventKind.ROUND_ENDED:
             self._note_round(event)
         elif event.kind is EventKind.INITIALISED:
             self._model = {key: event.body[key] for key in ("num_parameters", "bytes")}
+            self.versions = 1
+        elif event.kind is EventKind.ROUND_COMMITTED:
+            self.versions = event.body["version"] + 1
         elif event.kind in {EventKind.FINISHED, EventKind.RESUMED}:
             self.finished = event.kind is EventKind.FINISHED
             self._failed = self.finished and bool(event.body["failed"])
@@ -121,7 +127,7 @@ class Chronicle:
             "began_s": self._began_s,
             "latest_s": self._latest_s,
             "model": self._model,
-            "privacy": self._privacy,
+            "epsilon": self._epsilon,
             "counts": {str(state): number for state, number in board.counts().items()},
             "learners": [_learner(name, row) for name, row in self._shown()],
             "learners_total": len(board.learners),
@@ -137,21 +143,17 @@ class Chronicle:
         names = islice(chain.from_iterable(map(self.board.of_state, order)), LEARNERS_SHOWN_MAX)
         return [(name, learners[name]) for name in names]
 
-    def _note_privacy(self, body: Mapping[str, Any]) -> None:
-        for key in (EPSILON, DELTA):
-            if isinstance(spent := body.get(key), int | float):
-                self._privacy[key] = float(spent)
-
     def _note_round(self, event: Event) -> None:
         assert self._began_s is not None, "it is set by the first event"
-        record = RoundRecord.from_map(event.body["record"])
-        self.rounds.append(_point(event.number, record, self._began_s))
+        record, epsilon = RoundRecord.from_map(event.body["record"]), event.body["record"].get(EPSILON)
+        self._epsilon = self._epsilon if epsilon is None else epsilon
+        self.rounds.append(_point(event.number, record, epsilon, self._began_s))
         if len(self.rounds) > ROUNDS_KEPT_MAX:
             older = self.rounds[: ROUNDS_KEPT_MAX // 2]
             self.rounds[: ROUNDS_KEPT_MAX // 2] = older[::2]
 
 
-def _point(number: int, record: RoundRecord, began_s: float) -> RoundPoint:
+def _point(number: int, record: RoundRecord, epsilon: float | None, began_s: float) -> RoundPoint:
     totals, phases = record.totals, record.phases
     return RoundPoint(
         number=number,
@@ -166,6 +168,7 @@ def _point(number: int, record: RoundRecord, began_s: float) -> RoundPoint:
         refused=sum(totals.refused.values()),
         bytes_up=totals.bytes_up,
         bytes_down=totals.bytes_down,
+        epsilon=epsilon,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fedactors.dashboard.chronicle import Chronicle, RoundPoint
 from fedactors.dashboard.source import Source
+from fedactors.dashboard.trail import trail
 from fedactors.driver.run_directory import plain
 from fedactors.errors import FedactorsError, TransportError
 from fedactors.log import get_logger
@@ -22,6 +23,9 @@ PAUSE_S = 0.2
 """Between two messages to a browser: what happens meanwhile travels together."""
 HEARTBEAT_S = 5.0
 """A browser hears so often that the page is live, and its status is asked for."""
+TRAIL_EVERY_S = 2.0
+"""The versions are listed so often at most, and at the end."""
+VERSIONS_PER_MESSAGE = 10
 ROUNDS_PER_MESSAGE = 500
 BROWSERS_MAX = 64
 RETRY_MS = 1_000
@@ -74,8 +78,8 @@ class Feed:
     async def messages(self, from_number: int = 0) -> AsyncIterator[bytes]:
         """What one browser is told, as server-sent events; ends with the run.
 
-        A message `rounds` tells of rounds that the browser does not have yet and carries the number to come back with; a message
-        `state` takes the place of the one before.
+        A message `rounds` tells of rounds that the browser does not have yet and carries the number to come back with; messages
+        `state` and `versions` take the place of those before.
 
         Args:
             from_number: of the first event whose round is wanted.
@@ -86,6 +90,8 @@ class Feed:
         if self._browsers >= BROWSERS_MAX:
             raise TooManyBrowsers(f"{BROWSERS_MAX} browsers watch already; close one")
         self._browsers += 1
+        loop = asyncio.get_running_loop()
+        listed, next_list_s = 0, loop.time()
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
             while True:
@@ -94,6 +100,9 @@ class Feed:
                     from_number = rounds[-1].number + 1
                     yield _message("rounds", [_as_map(point) for point in rounds], from_number)
                 yield _message("state", await self._state())
+                if self.chronicle.versions != listed and (over or loop.time() >= next_list_s):
+                    listed, next_list_s = self.chronicle.versions, loop.time() + TRAIL_EVERY_S
+                    yield _message("versions", await trail(self.source, VERSIONS_PER_MESSAGE))
                 if over:
                     yield _message("over", {"why": self.lost})
                     return

@@ -71,7 +71,7 @@ async def test_events_are_told_and_go_on_where_the_browser_was():
         answer = await client.get("/api/events")
         assert answer.headers["content-type"].startswith("text/event-stream")
         kinds = [read(message.encode()) for message in answer.text.split("\n\n") if message]
-        assert [kind for kind, _, _ in kinds] == ["", "rounds", "state", "over"]
+        assert [kind for kind, _, _ in kinds] == ["", "rounds", "state", "versions", "over"]
         later = await client.get("/api/events", headers={"last-event-id": kinds[1][1]})
         assert "event: rounds" not in later.text
         assert "event: rounds" in (await client.get("/api/events", headers={"last-event-id": "nonsense"})).text

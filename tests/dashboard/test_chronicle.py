@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from fedactors.dashboard import chronicle as module
 from fedactors.dashboard.chronicle import Chronicle
 from fedactors.driver.run_directory import plain
-from tests.observe.story import Story, whole_run
+from tests.observe.story import Story, record, whole_run
 
 
 def told(*events, **options) -> Chronicle:
@@ -60,12 +61,12 @@ def test_of_many_learners_those_in_trouble_are_shown_first(monkeypatch):
     assert state["learners_total"] == 10
 
 
-def test_a_privacy_budget_is_shown_where_an_event_tells_of_it():
-    story = Story()
-    body = story.ended(1, ["a"]).body
-    event = story.event("round_ended", **body, epsilon=1.5, delta=1e-5)
-    assert told(event).state()["privacy"] == {"epsilon": 1.5, "delta": 1e-5}
-    assert told(*whole_run()).state()["privacy"] == {}
+def test_a_privacy_budget_is_shown_where_rounds_tell_of_it():
+    chronicle = told(*whole_run())
+    assert (chronicle.state()["epsilon"], chronicle.rounds[0].epsilon) == (None, None)
+    private = dataclasses.replace(record(3, ["a"]), epsilon=1.5)
+    chronicle.take(Story().event("round_ended", record=private.to_map()))
+    assert (chronicle.state()["epsilon"], chronicle.rounds[-1].epsilon) == (1.5, 1.5)
 
 
 def test_a_resumed_run_is_not_over():

@@ -44,9 +44,10 @@ def test_a_browser_is_told_of_everything_and_of_the_end():
             await asyncio.sleep(1.0)
             return await heard(feed.messages())
 
-    _, (rounds, number, points), (state, _, told), over = run_virtual(play())
+    _, (rounds, number, points), (state, _, told), versions, over = run_virtual(play())
     assert (rounds, [point["round"] for point in points]) == ("rounds", [1, 2])
     assert (state, told["finished"], told["rounds_ended"]) == ("state", True, 2)
+    assert (versions[0], [one["version"] for one in versions[2]["versions"]]) == ("versions", [1])
     assert over == ("over", "", {"why": ""})
     assert int(number) == points[-1]["number"] + 1
 
@@ -108,7 +109,7 @@ def test_a_run_that_is_lost_is_said_to_be():
             source.end(Unreachable("nobody answers at grpc://here"))
             return await heard(feed.messages())
 
-    *_, state, over = run_virtual(play())
+    *_, state, _, over = run_virtual(play())
     assert state[2]["lost"] == over[2]["why"] == "nobody answers at grpc://here"
 
 

@@ -43,28 +43,36 @@ function place(parent, key, label) {
   return element;
 }
 
-/** One chart for each metric, over rounds. */
+/** Something over rounds, from those that have it. */
+function drawOver(parent, name, rounds, of) {
+  const points = rounds.filter((round) => of(round) !== undefined);
+  const last = points[points.length - 1];
+  const said = `${name} by round; ${value(of(last))} after round ${last.round}`;
+  const line = {
+    x: points.map((round) => round.round),
+    y: points.map(of),
+    mode: points.length > MARKERS_UP_TO ? "lines" : "lines+markers",
+    line: { color: colour("accent"), width: 2 },
+    marker: { size: 5 },
+    hovertemplate: "round %{x}: %{y:.4g}<extra></extra>",
+  };
+  const title = { text: `<b>${name}</b>  ${value(of(last))}`, x: 0, xanchor: "left", font: { size: 13 }, pad: { l: 4 } };
+  Plotly.react(place(parent, name, said), [line], layout({ title, xaxis: { title: { text: "round" }, tickformat: "d" } }), SETTINGS);
+}
+
+/** One chart for each metric. */
 export function drawMetrics(parent, rounds) {
   const names = [...new Set(rounds.flatMap((round) => Object.keys(round.metrics)))];
   const before = parent.childElementCount;
-  for (const name of names) place(parent, name, name);
+  for (const name of names) place(parent, name, name); // all have their width before the first is drawn
   if (parent.childElementCount > before) [...parent.children].slice(0, before).forEach((chart) => Plotly.Plots.resize(chart));
-  for (const name of names) {
-    const points = rounds.filter((round) => name in round.metrics);
-    const last = points[points.length - 1];
-    const said = `${name} by round; ${value(last.metrics[name])} after round ${last.round}`;
-    const line = {
-      x: points.map((round) => round.round),
-      y: points.map((round) => round.metrics[name]),
-      mode: points.length > MARKERS_UP_TO ? "lines" : "lines+markers",
-      line: { color: colour("accent"), width: 2 },
-      marker: { size: 5 },
-      hovertemplate: `round %{x}: %{y:.4g}<extra></extra>`,
-    };
-    const title = { text: `<b>${name}</b>  ${value(last.metrics[name])}`, x: 0, xanchor: "left", font: { size: 13 }, pad: { l: 4 } };
-    Plotly.react(place(parent, name, said), [line], layout({ title, xaxis: { title: { text: "round" }, tickformat: "d" } }), SETTINGS);
-  }
+  for (const name of names) drawOver(parent, name, rounds, (round) => round.metrics[name]);
   return names.length;
+}
+
+/** The privacy that rounds have spent. */
+export function drawEpsilon(parent, rounds) {
+  if (rounds.some((round) => round.epsilon !== null)) drawOver(parent, "epsilon", rounds, (round) => round.epsilon ?? undefined);
 }
 
 /** The last rounds as bars over time, one after the other or over one another, each in its phases. */

@@ -1,10 +1,8 @@
 // A run on a page: told by server-sent events, drawn when the browser has time for it.
 
-import { drawMetrics, drawTimeline } from "./charts.js";
+import { drawEpsilon, drawMetrics, drawTimeline } from "./charts.js";
 import { clock, counted, duration, metrics, size } from "./figures.js";
 
-const VERSIONS_SHOWN = 10;
-const VERSIONS_EVERY_MS = 2000;
 const SYMBOLS = {
   waiting: "○", training: "▶", uploaded: "✓", evaluating: "▶", evaluated: "✓",
   refused: "✗", failed: "✗", left: "–", lost: "✗", displaced: "✗",
@@ -16,8 +14,6 @@ let state = null;
 let receivedMs = 0;
 let over = false;
 let me = { may_order: false, word: "" };
-let allVersions = false;
-let versionsDue = 0;
 let drawn = false;
 const changed = new Set();
 
@@ -30,11 +26,9 @@ function listen() {
     draw("charts");
   });
   events.addEventListener("state", (event) => {
-    const known = state?.version;
     state = JSON.parse(event.data);
     receivedMs = performance.now();
     draw("state");
-    if (known !== state.version) askVersions();
   });
   events.addEventListener("over", (event) => {
     over = true;
@@ -42,8 +36,8 @@ function listen() {
     const { why } = JSON.parse(event.data);
     if (why) notice(`The run cannot be followed any more: ${why}`, true);
     draw("state");
-    askVersions();
   });
+  events.addEventListener("versions", (event) => showVersions(JSON.parse(event.data)));
   events.addEventListener("open", () => notice(""));
   events.addEventListener("error", () => {
     if (over) return;
@@ -140,10 +134,8 @@ function learnerRow(row) {
 }
 
 function showPrivacy() {
-  const { epsilon, delta } = state.privacy;
-  at("privacy").hidden = epsilon === undefined;
-  if (epsilon === undefined) return;
-  text("privacy-spent", `ε = ${epsilon.toPrecision(4)} is spent so far${delta === undefined ? "" : `, at δ = ${delta}`}`);
+  at("privacy").hidden = state.epsilon === null;
+  if (state.epsilon !== null) text("privacy-spent", `ε = ${state.epsilon.toPrecision(4)} is spent so far, at the configuration's δ.`);
 }
 
 function showNews() {
@@ -157,27 +149,19 @@ function showNews() {
 function showCharts() {
   const ordered = [...rounds.values()].sort((a, b) => a.round - b.round);
   at("metrics-empty").hidden = drawMetrics(at("metrics"), ordered) > 0;
+  if (!at("privacy").hidden) drawEpsilon(at("privacy-spending"), ordered);
   at("timeline-empty").hidden = drawTimeline(at("timeline"), ordered) > 0;
 }
 
-function askVersions() {
-  if (versionsDue) return;
-  versionsDue = setTimeout(async () => {
-    versionsDue = 0;
-    const answer = await fetch("/api/versions").catch(() => null);
-    if (answer?.ok) showVersions(await answer.json());
-  }, over || !at("versions").tBodies[0].rows.length ? 0 : VERSIONS_EVERY_MS);
-}
-
-function showVersions({ versions, why }) {
-  if (why && at("versions").tBodies[0].rows.length) return; // the controller has gone: what it told stays
+function showVersions({ versions, total, why }) {
+  const rows = at("versions").tBodies[0];
+  if (why && rows.rows.length) return; // the controller has gone: what it told stays
   at("versions-empty").hidden = versions.length > 0;
   if (why) text("versions-empty", why);
   at("versions").hidden = versions.length === 0;
-  const newest = versions.toReversed();
-  const shown = allVersions ? newest : newest.slice(0, VERSIONS_SHOWN);
-  at("more-versions").hidden = shown.length === newest.length;
-  at("versions").tBodies[0].replaceChildren(...shown.map(versionRow));
+  at("more-versions").hidden = versions.length === total;
+  text("more-versions", `Show all ${total}`);
+  rows.replaceChildren(...versions.map(versionRow));
 }
 
 function versionRow(one) {
@@ -230,9 +214,9 @@ at("confirm").addEventListener("close", () => {
   if (at("confirm").returnValue === "yes") order("stop");
   at("confirm").returnValue = "";
 });
-at("more-versions").addEventListener("click", () => {
-  allVersions = true;
-  askVersions();
+at("more-versions").addEventListener("click", async () => {
+  const answer = await fetch("/api/versions").catch(() => null);
+  if (answer?.ok) showVersions(await answer.json());
 });
 at("logout").addEventListener("click", async () => {
   if (await post("/logout", {})) location.assign("/login");
