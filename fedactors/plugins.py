@@ -10,6 +10,7 @@ options. (Command-line verbs are registered in the same way; they are click comm
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import json
@@ -19,7 +20,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib import metadata
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -43,6 +45,12 @@ KINDS: Mapping[str, str] = {
 
 VALUE_CHARS_MAX = 80
 """Of a wrong value, in a message."""
+
+
+@functools.lru_cache(maxsize=256)
+def entry_points(*, group: str, **wanted: str) -> EntryPoints:
+    """What is registered; looked up once, for a look takes a file of every installed package."""
+    return metadata.entry_points(group=group).select(**wanted)
 
 
 def names(group: str) -> list[str]:

@@ -195,6 +195,7 @@ class RoundRecord:
         learners: each cohort member's part; empty where they are too many.
         metrics: of the round's result: each metric's mean over the evaluating learners, weighted by their examples.
         totals: of all learners of the round, whether `cohort` names them or not.
+        epsilon: of differential privacy, spent by this round and all before it; None where nothing is accounted by rounds.
     """
 
     round: Round
@@ -206,6 +207,7 @@ class RoundRecord:
     learners: Mapping[LearnerId, LearnerRecord]
     metrics: Metrics
     totals: Totals = field(default_factory=Totals)
+    epsilon: float | None = None
 
     def to_map(self) -> dict[str, Any]:
         """Plain maps, lists and numbers, for JSON and msgpack."""

@@ -1,4 +1,5 @@
-"""When a federation stops: after so many rounds, updates or seconds, or when a metric is good enough or no longer gets better.
+"""When a federation stops: after so many rounds, updates or seconds, when a metric is good enough or no longer gets better, or
+when another round would tell too much of a learner's data.
 
 `StopConditions` are the options; `conditions.start()` is a `StopState`, which is told of each commit and each ended round and
 answers in constant time with the reason to stop, in words that name the figures.
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fedactors.dp.budget import PrivacyBudget
 from fedactors.errors import ConfigError
 from fedactors.record import RoundRecord
 from fedactors.task import Metrics, Round
@@ -70,12 +72,14 @@ class StopConditions:
         updates: accepted updates that committed rounds were combined from, >= 1; the commit that reaches it is the last.
         duration_s: seconds > 0 since training began.
         metric: a metric's target or its standstill.
+        privacy: what committed rounds spend, and how much they may; the round that would exceed it does not begin.
     """
 
     rounds: int | None = None
     updates: int | None = None
     duration_s: float | None = None
     metric: MetricTarget | None = None
+    privacy: PrivacyBudget | None = None
 
     def __post_init__(self) -> None:
         for name, count in (("rounds", self.rounds), ("updates", self.updates)):
@@ -88,6 +92,10 @@ class StopConditions:
     def needs_evaluation(self) -> bool:
         """Whether a round's evaluation must be known before the next round begins."""
         return self.metric is not None
+
+    def epsilon(self, committed: int) -> float | None:
+        """What so many committed rounds have spent of the learners' privacy; None where that is not accounted."""
+        return None if self.privacy is None else self.privacy.epsilon(committed)
 
     def start(self, records: Iterable[RoundRecord] = ()) -> StopState:
         """The state at the beginning, or after these rounds: a run that is resumed goes on counting where it was."""
@@ -140,7 +148,8 @@ class StopState:
             return f"round {round_} is committed, the last of {rounds}"
         if limit is not None and self.updates >= limit:
             return f"{self.updates} updates are combined in {self.committed} rounds; the limit is {limit}"
-        return None
+        privacy = self.conditions.privacy
+        return None if privacy is None else privacy.exhausted_after(self.committed)
 
     def after_evaluation(self, record: RoundRecord) -> str | None:
         """A committed round has ended, evaluated or not. Why to stop now, in words; None to go on."""

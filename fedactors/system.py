@@ -85,6 +85,8 @@ class Federation:
             ConfigError: the configuration is wrong.
         """
         self.config = _configured(config)
+        if self.config.dp.noise_seed is not None:
+            log.warning("noise_is_known", key="dp.noise_seed", why="whoever knows it takes the noise away; it is for tests alone")
         configured = [] if self.config.controller.address is None else [self.config.controller.address]
         self._listen_at = configured if addresses is None else list(addresses)
         self._journal = NoJournal() if journal is None else journal
@@ -356,6 +358,8 @@ def training_plan(config: Config) -> TrainingPlan:
         evaluate=EvaluateParams(round=0, version=0, options=config.evaluate.options),
         seed=config.seed,
         min_learners=config.learners.min,
+        min_always=config.dp.amplification,
+        selection_seed=config.dp.sampling_seed if config.dp.amplification else None,
         evaluate_every=config.evaluate.every,
         evaluate_timeout_s=config.evaluate.timeout_s,
         detail_learners_max=config.limits.detail_learners_max,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -272,11 +273,12 @@ class Controller(Actor[ToController]):
     def round_ended(self, message: RoundEnded) -> None:
         """A round's record is complete."""
         life = self._life
-        self._publish(EventKind.ROUND_ENDED, record=message.record.to_map())
+        record = replace(message.record, epsilon=life.conditions.epsilon(message.record.round))
+        self._publish(EventKind.ROUND_ENDED, record=record.to_map())
         if self._plan.describes:
-            self._store.tell(DescribeVersion(message.record))
+            self._store.tell(DescribeVersion(record))
         if life.phase is Phase.TRAINING:
-            if (why := life.stop.after_evaluation(message.record)) is not None:
+            if (why := life.stop.after_evaluation(record)) is not None:
                 self._end(why)
             elif self._waits_for_evaluation:
                 self._go_on()

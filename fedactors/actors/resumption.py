@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from fedactors.actors.life import Life, Phase
-from fedactors.errors import StoreError
+from fedactors.errors import ConfigError, StoreError
 from fedactors.journal import FileJournal, Happened, Story
 from fedactors.log import get_logger
 from fedactors.model import Version
@@ -25,6 +26,7 @@ async def resume(conditions: StopConditions, storage: Storage, journal: FileJour
 
     Raises:
         StoreError: journal and model store are not of the same run, or the store has lost the newest version.
+        ConfigError: rounds would be accounted with other noise than they had.
     """
     versions = await storage.versions()
     newest = versions[-1] if versions else None
@@ -34,6 +36,7 @@ async def resume(conditions: StopConditions, storage: Storage, journal: FileJour
         journal.write(Happened(event))
         events.append(event)
     _check(journal, newest)
+    _check_spending(conditions, events)
     await _describe(storage, events)
     layout = None if newest is None else (await storage.get(newest)).layout
     life = Life.resumed(conditions, journal, events, layout)
@@ -53,6 +56,19 @@ async def _describe(storage: Storage, events: Sequence[Event]) -> None:
                 await storage.describe(record.version, of_round(record))
             except StoreError as error:
                 log.warning("version_not_described", version=record.version, error=str(error))
+
+
+def _check_spending(conditions: StopConditions, events: Sequence[Event]) -> None:
+    """See that what the rounds so far have spent of the learners' privacy is what it will be said to be."""
+    ended = next((event for event in reversed(events) if event.kind is EventKind.ROUND_ENDED), None)
+    if ended is None:
+        return
+    record = RoundRecord.from_map(ended.body["record"])
+    known, said = record.epsilon, conditions.epsilon(record.round)
+    if (known is None) != (said is None) or not math.isclose(known or 0.0, said or 0.0, rel_tol=1e-6):
+        told = " and ".join("without an epsilon" if value is None else f"epsilon {value:.4g}" for value in (known, said))
+        remedy = "leave mechanism, noise_multiplier, delta and amplification of [dp] as the run's config.toml has them"
+        raise ConfigError(f"round {record.round} ended with {told} would now be said of it: {remedy}")
 
 
 def _untold(story: Story, newest: Version | None) -> tuple[EventKind, dict[str, Any]] | None:

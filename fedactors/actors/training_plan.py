@@ -23,7 +23,7 @@ class TrainingPlan:
         train: the hyper-parameters; round, version and seed are filled in for each task.
         evaluate: likewise.
         seed: the run's.
-        min_learners, evaluate_every, evaluate_timeout_s: see `Terms`.
+        min_learners, min_always, selection_seed, evaluate_every, evaluate_timeout_s: see `Terms`.
         detail_learners_max: a round of more learners is told of as a whole.
     """
 
@@ -36,6 +36,8 @@ class TrainingPlan:
     evaluate_every: int = 1
     evaluate_timeout_s: float | None = None
     detail_learners_max: int = DETAIL_LEARNERS_MAX
+    min_always: bool = False
+    selection_seed: int | None = None
 
     def terms(self, tasks: Iterator[TaskId], given: Mapping[TaskKey, TaskId], version: Version, first_round: Round) -> Terms:
         """What the protocol's machine is told: unused task ids, tasks of a machine before it, where it begins."""
@@ -44,6 +46,8 @@ class TrainingPlan:
             seed=self.seed,
             tasks=tasks,
             min_learners=self.min_learners,
+            min_always=self.min_always,
+            selection_seed=self.selection_seed,
             evaluate_every=self.evaluate_every,
             evaluate_timeout_s=self.evaluate_timeout_s,
             version=version,

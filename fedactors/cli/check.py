@@ -62,11 +62,19 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("protocol", config.protocol.name + _listed(config.protocol.options)),
         ("selection", config.selection.policy + _listed(config.selection.options)),
         ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
+        *_dp(config),
         ("store", (config.store.url or "the run directory, or memory") + _listed(config.store.options)),
         ("train", _listed(config.train.model_dump(exclude_none=True), before="")),
         ("evaluate", _listed(config.evaluate.model_dump(exclude_none=True), before="")),
         ("stop", _listed(config.stop.model_dump(exclude_none=True), before="")),
     ]
+
+
+def _dp(config: Config) -> list[tuple[str, str]]:
+    """What differential privacy comes to, where there is some."""
+    from fedactors.config.differential import in_words
+
+    return [] if config.dp.mechanism is None else [("dp", in_words(config))]
 
 
 def _rule(table: AggregationTable) -> str:

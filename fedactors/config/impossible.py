@@ -10,6 +10,7 @@ from fedactors.aggregation import Weighting
 from fedactors.config import unsound, unsound_compression, unsound_secure
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
+from fedactors.config.unsound_dp import problems as problems_of_dp
 from fedactors.errors import AddressError, ConfigError
 from fedactors.plugins import KINDS, as_written, did_you_mean, names
 from fedactors.transport.base import Address
@@ -29,6 +30,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
         yield from slot.problems()
     yield from _weighting(config)
     yield from unsound.problems(config)
+    yield from problems_of_dp(config)
     yield from unsound_compression.problems(config)
     yield from unsound_secure.problems(config)
     yield from _address(config)

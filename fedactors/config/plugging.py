@@ -123,7 +123,7 @@ def build_selection(config: Config) -> Selection:
 
 def build_rule(config: Config) -> Rule:
     """The aggregation rule that [aggregation] names, over what [model] does not freeze: a server optimiser over a combining rule
-    over clipped updates.
+    over clipped updates, or over what differential privacy lets be known of them.
     """
     from fedactors.aggregation.frozen import Frozen
     from fedactors.aggregation.scaffold import Scaffold
@@ -145,6 +145,10 @@ def build_rule(config: Config) -> Rule:
 def _clipped(config: Config, rule: Rule) -> Rule:
     from fedactors.aggregation.clipped import Clipped
 
+    if config.dp.mechanism == "central":
+        from fedactors.config.differential import private
+
+        return private(config, rule)
     return rule if config.aggregation.clip_norm is None else Clipped(rule, config.aggregation.clip_norm)
 
 
@@ -253,8 +257,9 @@ def find_entry(config: Config) -> str:
 
 def stop_conditions(config: Config) -> StopConditions:
     """The stop conditions that [stop] holds."""
+    from fedactors.config.differential import budget
     from fedactors.stop import MetricTarget, StopConditions
 
     stop, metric = config.stop, config.stop.metric
     target = None if metric is None else MetricTarget(**metric.model_dump())
-    return StopConditions(rounds=stop.rounds, updates=stop.updates, duration_s=stop.duration_s, metric=target)
+    return StopConditions(stop.rounds, stop.updates, stop.duration_s, target, budget(config))

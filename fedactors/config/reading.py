@@ -14,6 +14,7 @@ import tomlkit
 import yaml
 from pydantic import ValidationError
 
+from fedactors.config.differential import settled
 from fedactors.config.impossible import problems
 from fedactors.config.plugging import Key
 from fedactors.config.tables import Config
@@ -108,7 +109,7 @@ def _config(given: dict[str, Any], source: Source) -> Config:
     else:
         wrong = list(problems(config))
         if not wrong:
-            return config
+            return settled(config)
     wrong.sort(key=lambda problem: (source.override(problem[0]) is not None, source.line(problem[0])))
     key, said = wrong[0]
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""

@@ -18,7 +18,7 @@ from pydantic_core import to_jsonable_python
 from fedactors import plugins
 from fedactors.aggregation.discount import DISCOUNTS
 from fedactors.aggregation.weighting import METRIC_PREFIX, Share
-from fedactors.config import tables
+from fedactors.config import privacy_tables, tables
 
 _NAMED = {
     "ProtocolTable": ("name", "fedactors.scheduling"),
@@ -38,7 +38,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     _describe(schema, tables.Config)
     for name, definition in definitions.items():
-        model = getattr(tables, name, None)
+        model = getattr(tables, name, None) or getattr(privacy_tables, name, None)
         if isinstance(model, type) and issubclass(model, BaseModel):
             _describe(definition, model)
     for name, (key, group) in _NAMED.items():

@@ -3,7 +3,7 @@
     [controller] [learners]                      who there is, and where
     [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
     [model]                                      which tensors travel
-    [secure]                                     what others may learn from updates
+    [secure] [dp]                                what others may learn from updates
     [compression]                                how updates are made smaller
     [train] [evaluate] [stop]                    what learners do, and until when
     [liveness] [limits] [runtime]                the machinery
@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from fedactors.config.compression_tables import CompressionTable
-from fedactors.config.privacy_tables import SecureTable
+from fedactors.config.privacy_tables import DpTable, SecureTable
 from fedactors.config.table import Count, Options, Positive, Table
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 
@@ -112,7 +112,7 @@ class AggregationTable(Table):
             fedavg with any other, or where secure.method is given.
         weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
             metric:NAME, a metric that learners report with their training. Where none is named, participants with fedbuff,
-            whose paper takes the plain mean, and examples with any other rule.
+            whose paper takes the plain mean, and with central differential privacy, and examples with any other rule.
         combine: the rule that makes one update of the round's, where `rule` is a server optimiser; fedavg where it is not given.
         clip_norm: how far, as a Euclidean norm, an update may go from the version that it started from; what goes farther is
             shortened.
@@ -367,6 +367,7 @@ class Config(Table):
     aggregation: AggregationTable = AggregationTable()
     model: ModelTable = ModelTable()
     secure: SecureTable = SecureTable()
+    dp: DpTable = DpTable()
     compression: CompressionTable = CompressionTable()
     store: StoreTable = StoreTable()
     journal: JournalTable = JournalTable()
@@ -393,7 +394,8 @@ class Config(Table):
                 rule = "fedavg"
             aggregation = {"rule": rule, "deterministic": given.get("seed") is not None, **_without_none(aggregation)}
             combines = str(aggregation.get("combine", aggregation["rule"]))
-            aggregation = {"weighting": WEIGHTING_OF.get(combines, "examples"), **aggregation}
+            is_central = isinstance(dp := given.get("dp"), dict) and dp.get("mechanism") == "central"
+            aggregation = {"weighting": WEIGHTING_OF.get(combines, "participants" if is_central else "examples"), **aggregation}
         return {"seed": secrets.randbits(32), **_without_none(given), "aggregation": aggregation}
 
     @property

@@ -101,6 +101,7 @@ class Board:
         rounds_ended: so far.
         version: the last committed.
         metrics: of the last round that was evaluated.
+        epsilon: that differential privacy has spent; None where that is not accounted.
         note: what the run as a whole is doing, where that is not a round.
         learners: by id, in order of their coming.
     """
@@ -111,6 +112,7 @@ class Board:
     rounds_ended: int = 0
     version: Version = 0
     metrics: Metrics = field(default_factory=dict)
+    epsilon: float | None = None
     note: str = "starting"
     learners: dict[LearnerId, Row] = field(default_factory=dict)
     _of_state: dict[State, dict[LearnerId, None]] = field(default_factory=lambda: {state: {} for state in State})
@@ -236,6 +238,9 @@ class Board:
             self._move([State.EVALUATING], State.EVALUATED)
         parts = [f"{self._of_rounds(record.round)} version {record.version}", metrics(record.metrics)]
         parts += [duration(record.duration_s), f"{totals.accepted:,}/{totals.learners:,} learners"]
+        if record.epsilon is not None:
+            self.epsilon = record.epsilon
+            parts.append(f"epsilon {record.epsilon:.4g}")
         return Line(Weight.ROUND, "  ".join(part for part in parts if part))
 
     def _on_round_abandoned(self, _at_s: float, body: Any) -> Line:

@@ -125,6 +125,8 @@ class Display:
             status = [board.note] if board.note else [f"round {board.round}", f"version {board.version}"]
             if board.metrics:
                 status.append(figures.metrics(board.metrics))
+            if board.epsilon is not None:
+                status.append(f"epsilon {board.epsilon:.4g}")
             return Group(self._progress(), Text("  ".join(status), no_wrap=True, overflow="ellipsis"), *self._learners())
 
     def _progress(self) -> RenderableType:

@@ -30,6 +30,8 @@ def _rows(results: Results, run_dir: Path) -> list[tuple[str, str]]:
         rows.append(("mean round", _means(results.rounds)))
     if final is not None and final.metrics:
         rows.append(("metrics", metrics(final.metrics)))
+    if results.rounds and (epsilon := results.rounds[-1].epsilon) is not None:
+        rows.append(("privacy", f"epsilon {epsilon:.4g} is spent, at the configuration's dp.delta"))
     if final is not None and final.model is not None:
         rows.append(("model", f"{run_dir / final.model}  (version {final.version}, sha256 {final.sha256[:12]})"))
     return rows + [(label, str(run_dir / name)) for label, name in SAVED.items() if (run_dir / name).exists()]

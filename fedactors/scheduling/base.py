@@ -298,6 +298,8 @@ class Terms:
         selection: who takes part.
         seed: of the run; selection draws from (seed, round) alone.
         min_learners: learners that must be here before the first round begins, >= 1; a later round begins with one.
+        min_always: a later round needs as many.
+        selection_seed: takes the place of `seed` in selection, where nobody shall know who is drawn.
         evaluate_every: evaluate the result of every k-th round (and of the last); 0: never.
         evaluate_timeout_s: how long an evaluation is waited for, seconds > 0; None: as long as its learner is here.
         version: the global model's version that the next round starts from.
@@ -316,14 +318,17 @@ class Terms:
     version: Version = 0
     first_round: Round = 1
     given: Mapping[TaskKey, TaskId] = field(default_factory=dict)
+    min_always: bool = False
+    selection_seed: int | None = None
 
     def learners_needed(self, round_: Round) -> int:
         """How many learners must be here before a round begins."""
-        return self.min_learners if round_ == 1 else 1
+        return self.min_learners if round_ == 1 or self.min_always else 1
 
     def rng(self, round_: Round, draw: int = 0) -> np.random.Generator:
         """The random generator of a round's so-manyeth draw: the same whenever the round is scheduled."""
-        return np.random.default_rng([self.seed, round_, draw] if draw else [self.seed, round_])
+        seed = self.seed if self.selection_seed is None else self.selection_seed
+        return np.random.default_rng([seed, round_, draw] if draw else [seed, round_])
 
 
 class Schedule(ABC):
