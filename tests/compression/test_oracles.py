@@ -124,7 +124,7 @@ def test_the_greatest_differences_come_through_and_the_others_are_held_back(frac
 
 
 @settings(deadline=None)
-@given(seed=seeds, k=st.integers(1, 3000), size=st.sampled_from([3000, 70_000, 200_000]), spread=st.sampled_from([0, 1, 20]))
+@given(seed=seeds, k=st.integers(1, 3000), size=st.sampled_from([3000, 70_000, 200_000]), spread=st.sampled_from([0, 1, 9]))
 def test_the_greatest_of_many_are_found_by_their_sample(seed, k, size, spread):
     """As those of the sorted values are, ties and long tails included."""
     magnitudes = np.exp(spread * np.random.default_rng(seed).standard_normal(size)).astype(np.float32)

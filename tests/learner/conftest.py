@@ -50,7 +50,8 @@ class ScriptedController:
 
     `refusals`: goodbyes instead of the next welcomes. `push_faults`: what becomes of the next pushes: "cut" (after the weights
     have come), or a PushAnswer. `fetches_that_hang`: how many of the next are never answered;
-    `fetches_that_are_cut`: how many are cut after FRAMES_BEFORE_CUT frames. `welcome_with`: further terms.
+    `fetches_that_are_cut`: how many are cut after FRAMES_BEFORE_CUT frames. `welcome_with`: further terms;
+    `packed_layout`: of updates in the form that they wish for.
     `received`: weights have come; they are answered only while `answers_when` is set.
     """
 
@@ -59,7 +60,7 @@ class ScriptedController:
         self.hellos, self.fetched, self.updates, self.pushed = [], [], [], []
         self.refusals, self.push_faults, self.knows_tokens = [], [], True
         self.fetches_that_hang = self.fetches_that_are_cut = 0
-        self.welcome_with = {}
+        self.welcome_with, self.packed_layout = {}, None
         self.received, self.answers_when = asyncio.Event(), asyncio.Event()
         self.answers_when.set()
         self.joined, self.said = asyncio.Queue(), asyncio.Queue()
@@ -110,7 +111,7 @@ class ScriptedController:
     async def _push(self, stream):
         opening = await read_opening(stream)
         self.pushed.append(opening.task)
-        layout = self.models[0].layout if opening.specs is None else Layout.from_specs(opening.specs)
+        layout = (self.packed_layout or self.models[0].layout) if opening.specs is None else Layout.from_specs(opening.specs)
         buffer = np.zeros(layout.nbytes, np.uint8)
         await receive_blob(stream, opening, BlobReceiver(layout, layout.nbytes, buffer))
         self.received.set()
