@@ -34,6 +34,7 @@ from fedactors.actors.resumption import resume
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
+from fedactors.config.masking import mask_broker
 from fedactors.errors import FederationFailed, StoreError, TransportError
 from fedactors.form import Travelling
 from fedactors.journal import FileJournal, Journal, NoJournal
@@ -335,6 +336,7 @@ def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]],
         compute=compute,
         return_s=config.liveness.lost_after_s,
         join_timeout_s=config.learners.join_timeout_s,
+        masks=mask_broker(config),
     )
 
 

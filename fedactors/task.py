@@ -56,6 +56,8 @@ class Refusal(enum.StrEnum):
     """A weight is NaN or infinite."""
     BAD_REPORT = "bad_report"
     """A count is negative, a number is not finite, or there are too many metrics."""
+    MASKING = "masking"
+    """Its learner takes no part in the round's masked sum: it gave no keys or shares in time, or too few others did."""
     LEARNER_FAILED = "learner_failed"
     """The learner's own code raised."""
 

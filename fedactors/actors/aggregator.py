@@ -32,7 +32,9 @@ from fedactors.actors.messages import (
     ReturnBuffer,
     ToAggregator,
     ToController,
+    ToMaskBroker,
     ToModelStore,
+    UnmaskRound,
     UpdateHere,
     UploadGivenUp,
     UploadsOverdue,
@@ -40,6 +42,7 @@ from fedactors.actors.messages import (
 )
 from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
+from fedactors.aggregation.masked import MaskedFold
 from fedactors.errors import ModelError, Rejected
 from fedactors.form import IDENTITY, Form, Travelling
 from fedactors.journal import Journal
@@ -49,7 +52,7 @@ from fedactors.protocol import BufferPool
 from fedactors.runtime import Actor, ActorRef, Deferred, handle
 from fedactors.scope import WHOLE, Scope
 from fedactors.storage.entries import LearnerModel
-from fedactors.task import TaskId
+from fedactors.task import Round, TaskId
 
 log = get_logger("fedactors.aggregator")
 
@@ -96,10 +99,13 @@ class Aggregator(Actor[ToAggregator]):
         controller: ActorRef[ToController],
         compute: Compute,
         journal: Journal,
+        masks: ActorRef[ToMaskBroker] | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._journal = journal
+        self._masks = masks
+        self._keeps_updates = journal.keeps_updates and masks is None  # another process could not unmask them
         self._kept = KeptUpdates(journal, store)
         self._state = KeptState(store, compute)
         self._controller = controller
@@ -225,7 +231,7 @@ class Aggregator(Actor[ToAggregator]):
         """Fold an offered update: a small one at once, a big one in a thread; where updates are kept, that comes first."""
         offer, model = self._offers.pop(message.task), self._model
         assert model is not None, "updates are folded only once there is a model"
-        if self._journal.keeps_updates or not self._compute.in_place(2 * model.buffer.nbytes):
+        if self._keeps_updates or not self._compute.in_place(2 * model.buffer.nbytes):
             return self._fold_elsewhere(message, offer, model)
         opened = self._place(offer, model)
         self._add(offer, opened, model, message.staleness)
@@ -233,7 +239,8 @@ class Aggregator(Actor[ToAggregator]):
         return None
 
     async def _fold_elsewhere(self, message: FoldUpdate, offer: Offer, model: GlobalModel) -> None:
-        await self._kept.keep(message, offer, model)
+        if self._keeps_updates:
+            await self._kept.keep(message, offer, model)
         opened = self._place(offer, model)
         await self._compute.run(2 * model.buffer.nbytes, self._add, offer, opened, model, message.staleness)
         self._folded(message, offer, opened)
@@ -328,6 +335,8 @@ class Aggregator(Actor[ToAggregator]):
         current, fold = self._model, self._folding()
         assert current is not None
         try:
+            if self._masks is not None:
+                await self._unmask(message.round, fold, self._masks)
             buffer = await self._compute.run((2 + len(self._held)) * current.buffer.nbytes, fold.commit, current)
         except ModelError as error:
             self._release()
@@ -343,6 +352,14 @@ class Aggregator(Actor[ToAggregator]):
         self._state.committed(state)
         self._move_on(model, message.unused)
         message.reply_to.tell(Combined(message.round, model.version))
+
+    async def _unmask(self, round_: Round, fold: Fold, masks: ActorRef[ToMaskBroker]) -> None:
+        """Have the learners whose masked updates are in the sum say how it is read; the broker bounds how long that takes."""
+        assert isinstance(fold, MaskedFold), "where there is a broker, updates are masked"
+        try:
+            fold.unmask_by(await masks.ask(UnmaskRound(round_, tuple(fold.learners))))
+        except Rejected as too_few:
+            raise ModelError(str(too_few)) from too_few
 
     @handle
     def drop_round(self, _: DropRound) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.compute import Compute
 from fedactors.actors.learner_proxy import Neighbours
-from fedactors.actors.messages import ToGateway
+from fedactors.actors.messages import ToGateway, ToMaskBroker
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.protocol import CHUNK_BYTES
 from fedactors.runtime import Actor
@@ -31,6 +31,7 @@ class Blueprint:
         join_timeout_s: how long a federation with too few learners waits for more, and a resumed one for those it had, seconds.
         describes: the model store is told where each version came from, and how good it is.
         linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
+        masks: makes the actor by which learners agree on masks; None: updates are not masked.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Blueprint:
     join_timeout_s: float = 60.0
     describes: bool = True
     linger_s: float = 600.0
+    masks: Callable[[], Actor[ToMaskBroker]] | None = None

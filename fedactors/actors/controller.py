@@ -73,8 +73,9 @@ SETBACKS_MAX = 3
 class Controller(Actor[ToController]):
     """Owns membership and the life cycle. Parent of the other actors.
 
-    They are started in the order store, aggregator, scheduler, gateway, and one that fails is restarted together with those
-    behind it: a new scheduler begins the open round again, and a new gateway has the learners come back to it.
+    They are started in the order store, masks, aggregator, scheduler, gateway, and one that fails is restarted together with
+    those behind it: a new scheduler begins the open round again, and a new gateway has the learners come back to it. There is an
+    actor for masks only where updates are masked.
     """
 
     supervision: ClassVar[Supervision] = Supervision(strategy=Strategy.REST_FOR_ONE, max_restarts=2 * SETBACKS_MAX)
@@ -102,13 +103,14 @@ class Controller(Actor[ToController]):
     def started(self) -> None:
         plan, life = self._plan, self._life
         self._store = store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
+        masks = None if plan.masks is None else self.spawn(plan.masks, name="masks")
         self._aggregator = aggregator = self.spawn(
-            partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal), name="aggregator"
+            partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal, masks), name="aggregator"
         )
         self._scheduler = self.spawn(
-            partial(Scheduler, plan.training, life.tasks, aggregator, self.ref, life.journal), name="scheduler"
+            partial(Scheduler, plan.training, life.tasks, aggregator, self.ref, life.journal, masks), name="scheduler"
         )
-        neighbours = Neighbours(self.ref, self._scheduler, aggregator, store)
+        neighbours = Neighbours(self.ref, self._scheduler, aggregator, store, masks)
         self._gateway = self.spawn(partial(plan.gateway, neighbours), name="gateway")
         if life.phase is Phase.TRAINING:
             self._watch_duration()

@@ -18,15 +18,19 @@ from fedactors.actors.messages import (
     Dispatched,
     Displace,
     EvaluationHere,
+    Expelled,
     GetBlob,
     GraceOver,
     Heard,
     Initialise,
     LearnerDeparted,
     LearnerJoined,
+    MaskedTask,
+    MaskingHeard,
     NotInitialised,
     Offer,
     ReturnBuffer,
+    SayMasking,
     ServeFetch,
     SessionOver,
     TakePush,
@@ -34,6 +38,7 @@ from fedactors.actors.messages import (
     ToAggregator,
     ToController,
     ToLearnerProxy,
+    ToMaskBroker,
     ToModelStore,
     ToScheduler,
     UpdateHere,
@@ -85,6 +90,7 @@ class Neighbours:
     scheduler: ActorRef[ToScheduler]
     aggregator: ActorRef[ToAggregator]
     store: ActorRef[ToModelStore]
+    masks: ActorRef[ToMaskBroker] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
                         return SessionOver(session, reason is GoodbyeReason.LEFT, one_line(why) or "said goodbye")
                     case Evaluated() | TaskFailure() as message:
                         await self.ref.send(Heard(message))
+                    case Masking() as said if self._to.masks is not None:
+                        await self._to.masks.send(MaskingHeard(self._learner, said))
                     case Masking(task, stage):
                         log.info("stray_masking", learner=self._learner, task=task, stage=stage)
                     case other:
@@ -221,7 +229,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             self._to.controller.tell(LearnerDeparted(self._learner, how, why, self.ref))
         self.stop()
 
-    async def _send(self, message: Task | Cancel) -> None:
+    async def _send(self, message: Task | Cancel | Masking) -> None:
         """Say something on the session; on a broken one it is said again when the learner is back."""
         if self._session is not None:
             try:
@@ -236,6 +244,8 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         """Give the learner a task."""
         self._open[message.task.id] = OpenTask(message.task, message.layout)
         self._is_given_again(message.task.id)
+        if self._to.masks is not None and message.task.kind is TaskKind.TRAIN:
+            self._to.masks.tell(MaskedTask(message.task.id, self._learner, message.task.round, self.ref))
         await self._send(message.task)
         self._to.scheduler.tell(Dispatched(message.task.id, self._learner))
 
@@ -244,6 +254,19 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         """The answer is not wanted any more."""
         if (open_task := self._open.pop(message.task, None)) is not None:
             self._decide(open_task, Verdict(message.task, Refusal.LATE, "the round went on without this update"))
+            await self._send(Cancel(message.task))
+
+    @handle
+    async def say_masking(self, message: SayMasking) -> None:
+        """The dialogue of a masked round; what a lost connection swallows is said again when the learner speaks."""
+        await self._send(message.said)
+
+    @handle
+    async def expelled(self, message: Expelled) -> None:
+        """The learner's update could not be unmasked: its task is given up."""
+        if (open_task := self._open.pop(message.task, None)) is not None:
+            self._decide(open_task, Verdict(message.task, Refusal.MASKING, message.why))
+            self._unanswered(open_task.task, Refusal.MASKING, message.why)
             await self._send(Cancel(message.task))
 
     @handle

@@ -6,6 +6,7 @@
     LearnerProxy ──Offer──▶ Aggregator              (the tensors)
     Scheduler ──FoldUpdate, DropUpdate, Recall, CombineRound──▶ Aggregator ──PutModel, GetUpdate──▶ ModelStore
     Aggregator ──Combined, NotCombined──▶ Scheduler ──RoundCommitted, RoundEnded──▶ Controller ──GrantRound, FinishUp──▶ Scheduler
+    Scheduler ──BeginMasking──▶ MaskBroker ◀──MaskingHeard, SayMasking──▶ LearnerProxy;  Aggregator ──UnmaskRound──▶ MaskBroker
 
 A class that derives from `Request[R]` is asked and answered with an R; the others are told.
 """
@@ -20,7 +21,8 @@ from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.form import IDENTITY, Form
 from fedactors.journal import Counted, UnendedRound
 from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
-from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, PushOpening, Session, Task, TaskFailure, Verb
+from fedactors.privacy.masking.unmasking import Unmasking
+from fedactors.protocol import EncodedBlob, Evaluated, FetchRequest, Hello, Masking, PushOpening, Session, Task, TaskFailure, Verb
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.runtime import ActorRef, Request
 from fedactors.selection.base import Candidate
@@ -476,6 +478,60 @@ ToAggregator = (
     | DropRound
 )
 
+# ---------------------------------------------------------------------------------------------------------- to the MaskBroker
+
+
+@dataclass(frozen=True, slots=True)
+class BeginMasking:
+    """A round begins with this cohort: its members agree on masks while they train."""
+
+    round: Round
+    cohort: tuple[LearnerId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndMasking:
+    """A round was given up, and its masks with it."""
+
+    round: Round
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedTask:
+    """A learner was given the task whose answer will be masked."""
+
+    task: TaskId
+    learner: LearnerId
+    round: Round
+    proxy: ActorRef[ToLearnerProxy]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskingHeard:
+    """A learner said something of its masks."""
+
+    learner: LearnerId
+    said: Masking
+
+
+@dataclass(frozen=True, slots=True)
+class MaskingOverdue:
+    """A stage of the dialogue lasts too long: the broker tells itself."""
+
+    round: Round
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnmaskRound(Request[Unmasking]):
+    """What it takes to read the sum of these learners' updates. Rejected, with the reason, where too few are left to say so."""
+
+    round: Round
+    learners: tuple[LearnerId, ...]
+
+
+ToMaskBroker = BeginMasking | EndMasking | MaskedTask | MaskingHeard | MemberDeparted | MaskingOverdue | UnmaskRound
+
 # ----------------------------------------------------------------------------------------------------------- to the ModelStore
 
 
@@ -619,6 +675,21 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class SayMasking:
+    """Tell the learner something of its masks."""
+
+    said: Masking
+
+
+@dataclass(frozen=True, slots=True)
+class Expelled:
+    """The learner takes no part in the masked sum of its task's round: the task is given up."""
+
+    task: TaskId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOver:
     """The session has ended: the proxy's reader tells the proxy.
 
@@ -639,7 +710,19 @@ class GraceOver:
 
 
 ToLearnerProxy = (
-    Attach | Displace | Dismiss | AssignTask | CancelTask | Verdict | ServeFetch | TakePush | Heard | SessionOver | GraceOver
+    Attach
+    | Displace
+    | Dismiss
+    | AssignTask
+    | CancelTask
+    | Verdict
+    | ServeFetch
+    | TakePush
+    | Heard
+    | SayMasking
+    | Expelled
+    | SessionOver
+    | GraceOver
 )
 
 # ------------------------------------------------------------------------------------------------------------- to the Gateway

@@ -12,6 +12,7 @@ from typing_extensions import override
 from fedactors.actors.ledger import Ledger
 from fedactors.actors.messages import (
     AssignTask,
+    BeginMasking,
     BeginTraining,
     CancelTask,
     Combined,
@@ -20,6 +21,7 @@ from fedactors.actors.messages import (
     Dispatched,
     DropRound,
     DropUpdate,
+    EndMasking,
     EvaluateAgain,
     EvaluationHere,
     FinishUp,
@@ -39,6 +41,7 @@ from fedactors.actors.messages import (
     ToAggregator,
     ToController,
     ToLearnerProxy,
+    ToMaskBroker,
     ToScheduler,
     TrainingOver,
     UpdateHere,
@@ -85,9 +88,11 @@ class Scheduler(Actor[ToScheduler]):
         aggregator: ActorRef[ToAggregator],
         controller: ActorRef[ToController],
         journal: Journal,
+        masks: ActorRef[ToMaskBroker] | None = None,
     ) -> None:
         self._plan = plan
         self._journal = journal
+        self._masks = masks
         self._counted: dict[tuple[LearnerId, Round], Counted] = {}  # before a restart, and not yet told to the machine
         self._recalled: dict[TaskId, tuple[AssignTask, Counted]] = {}
         self._task_ids = tasks
@@ -136,6 +141,8 @@ class Scheduler(Actor[ToScheduler]):
     def departed(self, message: MemberDeparted) -> None:
         """A learner is gone, and its open tasks with it."""
         if self._members.pop(message.learner, None) is not None:
+            if self._masks is not None:
+                self._masks.tell(message)
             self._happened(on.Departed(message.learner))
             for task in list(self._open.get(message.learner, ())):
                 self._close(message.learner, task)
@@ -276,6 +283,8 @@ class Scheduler(Actor[ToScheduler]):
     def _begin_round(self, command: on.BeginRound) -> None:
         self._round = command.round
         self._times_asked.clear()
+        if self._masks is not None:
+            self._masks.tell(BeginMasking(command.round, command.cohort))
         self._ledger.begin(command.round, command.cohort, self.clock.stopwatch(), self.clock.time())
         cohort = list(command.cohort) if self._ledger.tells_of_each(command.round) else []
         body = {"round": command.round, "version": self._version, "cohort": cohort, "learners": len(command.cohort)}
@@ -298,7 +307,7 @@ class Scheduler(Actor[ToScheduler]):
         learner, round_ = command.learner, command.round
         task = OpenTask(round_, command.version, kind is TaskKind.TRAIN)
         self._open.setdefault(learner, {})[command.task] = task
-        if self._journal.keeps:
+        if self._journal.keeps and not (task.train and self._masks is not None):  # another process could not unmask its answer
             self._journal.write(Given(command.task, learner, kind, round_, command.version))
         assigned = AssignTask(Task(command.task, kind, params), self._layout)
         counted = self._counted.pop((learner, round_), None) if task.train else None
@@ -338,6 +347,8 @@ class Scheduler(Actor[ToScheduler]):
 
     def _abandon(self, round_: Round, why: str) -> None:
         self._aggregator.tell(DropRound())
+        if self._masks is not None:
+            self._masks.tell(EndMasking(round_))
         self._ledger.abandon(round_)
         self._controller.tell(Publish(EventKind.ROUND_ABANDONED, {"round": round_, "why": self._explain(why)}))
 

@@ -11,6 +11,7 @@ from fedactors.config import unsound, unsound_compression, unsound_secure
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
 from fedactors.config.unsound_dp import problems as problems_of_dp
+from fedactors.config.unsound_masking import problems as problems_of_masking
 from fedactors.errors import AddressError, ConfigError
 from fedactors.plugins import KINDS, as_written, did_you_mean, names
 from fedactors.transport.base import Address
@@ -33,6 +34,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     yield from problems_of_dp(config)
     yield from unsound_compression.problems(config)
     yield from unsound_secure.problems(config)
+    yield from problems_of_masking(config)
     yield from _address(config)
     yield from _numbers(config)
     yield from _tensors(config)

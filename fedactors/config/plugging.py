@@ -128,9 +128,10 @@ def build_rule(config: Config) -> Rule:
     from fedactors.aggregation.frozen import Frozen
     from fedactors.aggregation.scaffold import Scaffold
     from fedactors.aggregation.server import ServerOptimiser, ServerStep
+    from fedactors.config.masking import masked_rule
     from fedactors.config.sealing import sealed_rule
 
-    if (sums := sealed_rule(config)) is not None:
+    if (sums := sealed_rule(config) or masked_rule(config)) is not None:
         return sums
     rule: Rule = slots(config)["aggregation"].build()
     if isinstance(rule, ServerOptimiser):
@@ -184,10 +185,11 @@ def build_secure(config: Config) -> SecureAggregation | None:
 
 def build_form(config: Config) -> Form:
     """The form in which updates may travel, as [compression] names it, or [secure] has it."""
+    from fedactors.config.masking import masked_form
     from fedactors.config.sealing import sealed_form
 
-    if (ciphertext := sealed_form(config)) is not None:
-        return ciphertext
+    if (protected := sealed_form(config) or masked_form(config)) is not None:
+        return protected
     slot = slots(config).get("compression")
     built: Form = IDENTITY if slot is None else slot.build()
     return built
@@ -195,6 +197,10 @@ def build_form(config: Config) -> Form:
 
 def form_spec(config: Config) -> FormSpec:
     """The same as learners are told of it: all of its options are said."""
+    from fedactors.config.masking import masked_form_spec
+
+    if (masked := masked_form_spec(config)) is not None:
+        return masked
     slot = slots(config).get("compression")
     if slot is None:
         return AS_IT_IS
@@ -204,7 +210,9 @@ def form_spec(config: Config) -> FormSpec:
 
 def known_forms() -> Forms:
     """The forms that a learner of this installation knows."""
-    return Forms(tuple(plugins.names(FORMS)), partial(plugins.build, FORMS))
+    from fedactors.config.masking import with_masking
+
+    return with_masking(Forms(tuple(plugins.names(FORMS)), partial(plugins.build, FORMS)))
 
 
 def build_storage(config: Config) -> Storage:

@@ -23,10 +23,13 @@ from fedactors.learner.answers import declared
 from fedactors.learner.base import Learner
 from fedactors.learner.desk import WHY_CHARS_MAX, Answer, Desk, Update
 from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
+from fedactors.learner.masked_rounds import MaskedRounds
 from fedactors.learner.spool import Spool
 from fedactors.learner.worker import Work, Worker
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Layout, LearnerId, Version
+from fedactors.privacy.masking.form import NAME as MASKING
+from fedactors.privacy.masking.form import MaskedForm
 from fedactors.privacy.sealing import Key
 from fedactors.protocol.messages import (
     Cancel,
@@ -116,6 +119,7 @@ class LearnerClient:
         self._answer_went = asyncio.Event()
         self._delivering: TaskId | None = None
         self._forms = forms
+        self._masks: MaskedRounds | None = None
         self._spool = spool
         self._token = b"" if spool is None else spool.token
         for update in () if spool is None else spool.updates():
@@ -210,7 +214,9 @@ class LearnerClient:
     async def _joined(self, session: Session, terms: Welcome) -> Link:
         scope = Scope(terms.local, terms.shared, variates=terms.variates)
         try:
-            self._desk.begin(scope, self._form(terms.form), terms.sealing, resumed=terms.resumed)
+            form = self._form(terms.form)
+            self._begin_masking(form, resumed=terms.resumed)
+            self._desk.begin(scope, IDENTITY if self._masks else form, terms.sealing, resumed=terms.resumed)
         except ConfigError:
             await self._part(session)
             raise
@@ -224,12 +230,28 @@ class LearnerClient:
         return Link(session, terms, WeightStreams(self._channel))
 
     def _form(self, wished: FormSpec) -> Form:
-        """The form that the controller wishes for; the identity where it cannot be made here."""
+        """The form that the controller wishes for; the identity where it cannot be made here.
+
+        Raises:
+            ConfigError: it is masking's, without which nothing leaves, and cannot be made here.
+        """
         try:
             return self._forms.wished(wished)
         except ConfigError as error:
+            if wished.name == MASKING:
+                raise
             self._log.warning("form_not_known", form=wished.name, why=str(error))
             return IDENTITY
+
+    def _begin_masking(self, form: Form, *, resumed: bool) -> None:
+        """Keep the masks of open rounds with a controller that goes on with them; with any other one they are of no use."""
+        former = self._masks
+        if former is not None and not (resumed and former.form == form):
+            former.clear()
+            self._masks = None
+        if isinstance(form, MaskedForm) and self._masks is None:
+            self._masks = MaskedRounds(self.id, form, self._log)
+        self._desk.mask(self._masks)
 
     async def _serve(self, link: Link) -> bool:
         """Listen until the session is over; whether the federation is."""
@@ -250,6 +272,8 @@ class LearnerClient:
             self._line.down()
 
     async def _listen(self, session: Session) -> Goodbye:
+        for again in () if self._masks is None else self._masks.again():
+            await session.send(again)
         while True:
             match await session.receive():
                 case Task() as task:
@@ -260,7 +284,9 @@ class LearnerClient:
                         self._spool.drop(cancelled)
                     self._answer_went.set()
                 case Masking() as said:
-                    self._log.info("stray_masking", task=said.task, stage=said.stage)
+                    answer = None if self._masks is None else self._masks.hear(said)
+                    if answer is not None:
+                        await session.send(answer)
                 case Goodbye() as goodbye:
                     return goodbye
                 case Heartbeat() | Welcome() | Hello() | Evaluated() | TaskFailure():
@@ -269,14 +295,18 @@ class LearnerClient:
                     assert_never(unknown)
 
     async def _on_task(self, session: Session, task: Task) -> None:
-        if not self._agenda.on_task(task.id, task):
+        if not (taken := self._agenda.on_task(task.id, task)):
             await session.send(TaskFailure(task.id, f"the learner holds {len(self._agenda.held)} tasks already"))
         self._task_came.set()
         self._answer_came.set()  # it may be one whose answer was kept
+        if taken and self._masks is not None and task.kind is TaskKind.TRAIN:
+            await session.send(self._masks.begin(task.id))
 
     def _on_cancel(self, task: TaskId) -> None:
         """An answer is not wanted any more. Whether an update counts that is under way, its own answer will say."""
         self._agenda.on_cancel(task)
+        if self._masks is not None:
+            self._masks.drop(task)
         if task != self._delivering:
             self._desk.settle(task, accepted=False)
 

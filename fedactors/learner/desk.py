@@ -12,6 +12,7 @@ from structlog.stdlib import BoundLogger
 from fedactors.errors import FedactorsError
 from fedactors.form import IDENTITY, Form
 from fedactors.learner.base import Learner
+from fedactors.learner.masked_rounds import MaskedRounds
 from fedactors.learner.packing import Packing
 from fedactors.learner.sealed import trainee as trainee_of
 from fedactors.learner.trainee import Trainee
@@ -69,6 +70,7 @@ class Desk:
         self._log = log
         self._model: GlobalModel | None = None
         self._packing = Packing()
+        self._masks: MaskedRounds | None = None
         self._cast_is_told = False
         self._unpacked_is_told = False
 
@@ -87,6 +89,10 @@ class Desk:
             self._scope, self._sealing = scope, sealing
         if form != self._packing.form or not resumed:
             self._packing = Packing(form)
+
+    def mask(self, masks: MaskedRounds | None) -> None:
+        """Updates leave under the masks of these rounds; None: under none."""
+        self._masks = masks
 
     @property
     def waits_for_verdicts(self) -> bool:
@@ -109,13 +115,22 @@ class Desk:
             model = None if task.params is None else await self._version(task.version)
             if not is_wanted():
                 return TaskFailure(task.id, "cancelled before it began")
-            return await self._work(partial(self._do, self._trainee, self._packing, task, model))
+            answer = await self._work(partial(self._do, self._trainee, self._packing, task, model))
+            if self._masks is not None and model is not None and isinstance(answer, Update):
+                return await self._masked(self._masks, answer, model)
+            return answer
         except FedactorsError as error:
             failure = TaskFailure(task.id, " ".join(str(error).split())[:WHY_CHARS_MAX])
             if is_wanted():
                 self._log.warning("task_failed", task=task.id, kind=str(task.kind), why=failure.why)
                 self._log.debug("task_failed_traceback", task=task.id, exc_info=error)
             return failure
+
+    async def _masked(self, masks: MaskedRounds, plain: Update, base: GlobalModel) -> Update:
+        masked = await masks.mask(plain.task, plain.buffer, base, plain.report, self._work)
+        if masked.clipped:
+            self._log.warning("update_clipped", task=plain.task, parameters=masked.clipped, clip=masks.form.clip)
+        return Update(plain.task, masked.layout, masked.buffer, masked.report, layout_known=True)
 
     async def _version(self, version: Version) -> GlobalModel:
         if self._model is None or self._model.version != version:

@@ -20,7 +20,7 @@ import numpy as np
 
 from fedactors.errors import ModelError
 from fedactors.model import DTYPES, Array, Buffer, Layout, Tensor, is_floating
-from fedactors.privacy.masking.masks import ShareOut, in_turn
+from fedactors.privacy.masking.pieces import ShareOut, in_turn
 
 EXTRA_WORDS = 2
 """Behind the differences: the factor, and 1."""

@@ -2,19 +2,13 @@
 
 A learner makes two pairs for each round and uses them in no other. By the first, two learners agree on the key that seals what
 they send each other by way of the controller; by the second, on the mask that one adds and the other subtracts. A key that two
-agree on depends on both public keys and on its purpose.
+agree on depends on both public keys and on its purpose. The package cryptography is imported where a key is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fedactors.errors import RemoteProtocolError
 
@@ -39,6 +33,8 @@ class KeyPair:
     @classmethod
     def of(cls, private: bytes) -> KeyPair:
         """The pair of a private key, 32 random bytes."""
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
         return cls(private, X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw())
 
     def __repr__(self) -> str:
@@ -70,6 +66,8 @@ def own_key(seed: bytes) -> bytes:
 
 def seal(key: bytes, share: bytes, sender: str, receiver: str, random: Callable[[int], bytes]) -> bytes:
     """A share that only its receiver can read: a nonce, then AES-256-GCM of it, bound to who sends it to whom."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     nonce = random(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, share, _direction(sender, receiver))
 
@@ -80,6 +78,9 @@ def unseal(key: bytes, sealed: bytes, sender: str, receiver: str) -> bytes:
     Raises:
         RemoteProtocolError: it was sealed with another key or for somebody else, or was changed.
     """
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _direction(sender, receiver))
     except (InvalidTag, ValueError) as error:
@@ -87,6 +88,8 @@ def unseal(key: bytes, sealed: bytes, sender: str, receiver: str) -> bytes:
 
 
 def _agreed(own: KeyPair, peer: bytes, purpose: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
     try:
         shared = X25519PrivateKey.from_private_bytes(own.private).exchange(X25519PublicKey.from_public_bytes(peer))
     except ValueError as error:
@@ -95,6 +98,9 @@ def _agreed(own: KeyPair, peer: bytes, purpose: bytes) -> bytes:
 
 
 def _derived(secret: bytes, info: bytes) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(secret)
 
 

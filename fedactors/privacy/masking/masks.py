@@ -6,20 +6,16 @@ a block are added while it is in the cache, and several threads may work on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fedactors.model import Array
+from fedactors.privacy.masking.pieces import ShareOut, in_turn
 
 BLOCK_BYTES = 256 * 1024
 """What is generated at a time: it stays in a core's own cache."""
-
-ShareOut: TypeAlias = Callable[[Callable[[Any], object], Sequence[Any], int], None]
-"""Calls some work with every item, in any order and maybe several at once; the last argument is how many elements are read."""
 
 _AES_BYTES = 16
 _ZEROS = bytes(BLOCK_BYTES)
@@ -43,12 +39,6 @@ class Mask:
         return Mask(self.key, -self.sign)
 
 
-def in_turn(work: Callable[[Any], object], items: Sequence[Any], _: int) -> None:
-    """One item after another."""
-    for item in items:
-        work(item)
-
-
 def apply(words: Array, masks: Sequence[Mask], share_out: ShareOut = in_turn) -> None:
     """Add the masks to `words` (uint32 or uint64[n]), in place, modulo 2^b."""
     block = BLOCK_BYTES // words.itemsize
@@ -60,6 +50,8 @@ def apply(words: Array, masks: Sequence[Mask], share_out: ShareOut = in_turn) ->
 
 
 def _apply_to_block(words: Array, first_byte: int, masks: Sequence[Mask]) -> None:
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
     stream = bytearray(words.nbytes + _AES_BYTES)
     values = np.frombuffer(stream, words.dtype, words.size)
     counter = (first_byte // _AES_BYTES).to_bytes(_AES_BYTES)

@@ -73,8 +73,8 @@ class Member:
 
     @property
     def can_mask(self) -> bool:
-        """Whether it is known with whom the update is masked."""
-        return self.state in {State.READY, State.DELIVERED}
+        """Whether it is known with whom; and no update was masked yet, for two under the same masks tell their difference."""
+        return self.state is State.READY
 
     @property
     def needed(self) -> int:

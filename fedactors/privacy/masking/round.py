@@ -134,6 +134,10 @@ class MaskedRound:
         self._here.discard(learner)
         return self._go_on()
 
+    def expel(self, learner: LearnerId, why: str) -> list[Command]:
+        """A learner said what nobody can understand."""
+        return self._expelled(learner, why) if learner in self._here else []
+
     def overdue(self) -> list[Command]:
         """What is waited for did not come in time."""
         match self.stage:
@@ -161,11 +165,9 @@ class MaskedRound:
 
     def say_again(self, learner: LearnerId) -> list[Command]:
         """What a learner that was away may have missed."""
-        if learner not in self._here or learner not in self._keys:
+        if self.stage in {Stage.KEYS, Stage.OVER} or learner not in self._here & self._keys.keys():
             return []
-        said: list[Command] = []
-        if self.stage is not Stage.KEYS:
-            said.append(Say(learner, self._roster(learner)))
+        said: list[Command] = [Say(learner, self._roster(learner))]
         if self.stage in {Stage.TRAINING, Stage.UNMASKING}:
             said.append(Say(learner, self._shares_for(learner)))
         if self.stage is Stage.UNMASKING and learner in self._survivors - self._revealed.keys():

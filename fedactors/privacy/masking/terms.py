@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from fedactors.errors import ConfigError, RemoteProtocolError
+from fedactors.errors import ConfigError
 from fedactors.privacy.masking.fixed_point import FixedPoint
 
 HOLDERS_MIN = 3
@@ -74,19 +73,3 @@ class Terms:
         """
         factor_max = 1 if self.factor == "participants" else self.factor_max
         return FixedPoint(self.bits, self.clip, factor_max, learners)
-
-    def body(self) -> dict[str, Any]:
-        """As it travels."""
-        return asdict(self)
-
-    @classmethod
-    def from_body(cls, body: Mapping[str, Any]) -> Terms:
-        """The inverse of `body`.
-
-        Raises:
-            RemoteProtocolError: it is none.
-        """
-        try:
-            return cls(**body)
-        except (TypeError, ConfigError) as error:
-            raise RemoteProtocolError(f"the terms of masking cannot be used: {error}") from error

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fedactors.errors import ModelError, RemoteProtocolError
-from fedactors.model import LearnerId
+from fedactors.model import Array, LearnerId
 from fedactors.privacy.masking.fixed_point import FixedPoint
 from fedactors.privacy.masking.keys import KeyPair, own_key, pair_key
-from fedactors.privacy.masking.masks import Mask
+from fedactors.privacy.masking.masks import Mask, apply
+from fedactors.privacy.masking.pieces import ShareOut, in_turn
 from fedactors.privacy.masking.shamir import join
 
 Shares: TypeAlias = Mapping[int, bytes]
@@ -39,12 +40,15 @@ class Unmasking:
     neighbours: Mapping[LearnerId, frozenset[LearnerId]]
     shares: Mapping[LearnerId, Shares]
 
-    def masks(self) -> list[Mask]:
-        """Those to be added to the sum, after which it holds differences alone.
+    def open(self, total: Array, share_out: ShareOut = in_turn) -> None:
+        """Take the masks that are left out of the survivors' sum, in place; it holds differences alone then.
 
         Raises:
             ModelError: the shares of a secret do not fit each other.
         """
+        apply(total, self._masks(), share_out)
+
+    def _masks(self) -> list[Mask]:
         return [mask for owner in sorted(self.shares) for mask in self._left_by(owner)]
 
     def _left_by(self, owner: LearnerId) -> Iterator[Mask]:

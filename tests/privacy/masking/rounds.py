@@ -148,7 +148,7 @@ class OneRound:
         """The sum without masks."""
         assert self.unmasking is not None, self.failure
         total = self.total.copy()
-        apply(total, self.unmasking.masks())
+        self.unmasking.open(total)
         return total
 
     def expected(self) -> Array:

@@ -319,7 +319,7 @@ def test_shares_of_a_key_that_do_not_fit_it_are_an_error() -> None:
     assert isinstance(shares, dict)
     shares[1] = bytes(len(shares[1]))
     with pytest.raises(ModelError, match=r"belong to no secret|learner-05's key do not fit its public key"):
-        one.unmasking.masks()
+        one.unmasked()
 
 
 # ------------------------------------------------------------------------------------------------------------ controller
