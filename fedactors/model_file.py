@@ -9,7 +9,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from fedactors.errors import ModelError
-from fedactors.model import DTYPES, GlobalModel, Weights
+from fedactors.model import DTYPES, GlobalModel, Version, Weights
 
 ORDER = "fedactors.order"
 VERSION = "fedactors.version"
@@ -30,6 +30,19 @@ def save(model: GlobalModel, path: Path) -> None:
         unfinished.replace(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write {path}: {error}") from error
+
+
+def version(path: Path) -> Version:
+    """The version that a file says that it holds; 0 where it says nothing.
+
+    Raises:
+        ModelError: there is no such file, or it is none of safetensors.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return int((file.metadata() or {}).get(VERSION, 0))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
 
 
 def load(path: Path) -> Weights:

@@ -7,6 +7,7 @@
     driver      each
     runs        what there is of runs: how far they came, which can be resumed
     models      the versions that a run has kept: listed, fetched, compared
+    keys        the key of a federation whose controller cannot read its models
     simulate    a federation in virtual time
     bench       how fast this machine decides and combines
 

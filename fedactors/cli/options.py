@@ -88,6 +88,13 @@ dashboard = click.option(
     help="Show the run on a web page, with buttons to pause and stop it; port 0: any.  [default: 127.0.0.1:4460]",
 )
 
+ckks_key = click.option(
+    "--ckks-key",
+    callback=as_path,
+    metavar="FILE",
+    help="The key to a federation that seals its models, as `fedactors keys ckks` makes it.",
+)
+
 log_file = click.option("--log-file", callback=as_path, metavar="FILE", help="Write the log there too, as JSON lines.")
 
 debug = click.option("--debug", is_flag=True, callback=_note_debug, expose_value=False, help="Show the traceback of an error.")

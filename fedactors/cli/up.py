@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--in-process", is_flag=True, help="Learners as threads of this process instead of processes of their own.")
 @options.run_dir
 @options.resume
+@options.ckks_key
 @options.dashboard
 @options.dashboard_token_file
 @options.overrides
@@ -35,6 +36,7 @@ def up(
     in_process: bool,
     run_dir: Path | None,
     resume: Path | None,
+    ckks_key: Path | None,
     dashboard: str | None,
     token_file: Path | None,
     overrides: tuple[str, ...],
@@ -54,7 +56,7 @@ def up(
     config, directory = of_run(file, run_dir, resume, overrides, starts_learners=True)
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(
-            lambda interrupts: _run_up(config, directory, in_process, observers, beside, interrupts),
+            lambda interrupts: _run_up(config, directory, in_process, ckks_key, observers, beside, interrupts),
             config.runtime,
             said="finishing the round, then saving; Ctrl-C again stops at once",
         )
@@ -65,6 +67,7 @@ async def _run_up(
     config: Config,
     directory: RunDirectory,
     in_process: bool,
+    key: Path | None,
     observers: Sequence[Observer],
     beside: Beside,
     interrupts: Interrupts,
@@ -74,4 +77,6 @@ async def _run_up(
     def stoppable(driver: Driver) -> None:
         interrupts.then(lambda: driver.stop("Ctrl-C"))
 
-    return await run_up(config, directory, in_process=in_process, observers=observers, on_driver=stoppable, beside=beside)
+    return await run_up(
+        config, directory, in_process=in_process, key=key, observers=observers, on_driver=stoppable, beside=beside
+    )

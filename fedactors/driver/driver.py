@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from fedactors import model_file
 from fedactors.config import Config, scope, to_toml
 from fedactors.driver.run_directory import RunDirectory
+from fedactors.driver.unsealing import open_model
 from fedactors.errors import FederationFailed, TransportError
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel
+from fedactors.privacy.ckks_layout import is_sealed
 from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import PATIENCE_S, RETRY_S
 from fedactors.record import Event, EventKind, FinalModel, History, Results
@@ -42,9 +46,21 @@ class Driver:
         directory: RunDirectory,
         observers: Sequence[Observer] = (),
         *,
+        key: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Prepare it; nothing is sent yet.
+
+        Args:
+            config: of the federation.
+            admin: the conversation with its controller.
+            directory: where everything is saved.
+            observers: are told every event.
+            key: the file of the key that opens the final model, if the federation seals; without one it is saved as it is.
+            clock: seconds.
+        """
         self._clock = clock
+        self._key = key
         self._config = config
         self._admin = admin
         self._directory = directory
@@ -136,9 +152,20 @@ class Driver:
         if (await self._admin.status())["version"] is not None:
             model = scope(self._config).visible(GlobalModel(*await self._admin.download()))
             final = await asyncio.to_thread(self._directory.write_model, model, self._history.metrics)
+            if is_sealed(model.layout):
+                final = await self._opened(final)
         results = self._results(final)
         self._directory.write_results(results)
         return results
+
+    async def _opened(self, final: FinalModel) -> FinalModel:
+        """The final model as its learners know it, where there is a key; the sealed one is kept beside it."""
+        directory = self._directory
+        if self._key is None:
+            log.warning("final_model_is_sealed", file=str(directory.sealed_file), remedy="fedactors models open --ckks-key KEY")
+            return final
+        await open_model(directory.sealed_file, self._key, directory.model_file)
+        return replace(final, model=directory.model_file.name)
 
     def _results(self, final: FinalModel | None) -> Results:
         return self._history.results(self._config.name, self._config.seed, final)

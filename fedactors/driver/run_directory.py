@@ -8,6 +8,8 @@
     ├── events.jsonl           one line for each event, as it happened
     ├── results.json           rounds, learners, metrics, times
     ├── model.safetensors      the last version of the global model
+    ├── model.sealed.safetensors  the same as ciphertext, where the federation seals its models
+    ├── ckks.key               the key to it, if `up` made one; learners read it, and the controller does not
     └── logs/                  controller.jsonl, and what each learner process printed
 
 The results are written anew after a round, the less often the longer that takes, so that a run that is cut short leaves about
@@ -31,10 +33,12 @@ from fedactors.config import Config
 from fedactors.errors import ConfigError
 from fedactors.journal import FileJournal, Opened
 from fedactors.model import GlobalModel
+from fedactors.privacy.ckks_layout import is_sealed
 from fedactors.record import Event, FinalModel, Results
 from fedactors.task import Metrics
 
 MODEL_FILE = "model.safetensors"
+SEALED_FILE = "model.sealed.safetensors"
 ADDRESS_FILE = "address"
 STORE_BYTES_MAX = 10 * 1024**3
 """Of a run's own model store: the oldest versions make room."""
@@ -122,11 +126,23 @@ class RunDirectory:
             StoreError: there is none to go on with, or it is in use, damaged or of another run.
         """
         plan = {"protocol.name": config.protocol.name, "aggregation.rule": config.aggregation.rule}
+        if config.secure.method is not None:
+            plan["secure.method"] = config.secure.method
         opened = Opened(config.name, config.seed, {**plan, "aggregation.combine": config.aggregation.combine})
         kept = config.journal
         return FileJournal(
             self.path / "journal", opened, durability=kept.durability, keeps_updates=kept.updates, resume=self.resumed
         )
+
+    @property
+    def model_file(self) -> Path:
+        """The last version."""
+        return self.path / MODEL_FILE
+
+    @property
+    def sealed_file(self) -> Path:
+        """The last version, as ciphertext."""
+        return self.path / SEALED_FILE
 
     @property
     def logs(self) -> Path:
@@ -169,8 +185,9 @@ class RunDirectory:
         Raises:
             ModelError: it cannot be written.
         """
-        model_file.save(model, self.path / MODEL_FILE)
-        return FinalModel(model.version, metrics, MODEL_FILE, model.sha256)
+        file = self.sealed_file if is_sealed(model.layout) else self.model_file
+        model_file.save(model, file)
+        return FinalModel(model.version, metrics, file.name, model.sha256)
 
     def close(self) -> None:
         """No more events."""

@@ -9,11 +9,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
-from fedactors.config import Config, load_entry, to_toml
+from fedactors.config import Config, load_entry, seal, to_toml
 from fedactors.driver.driver import Driver, Observer
 from fedactors.driver.processes import Processes
 from fedactors.driver.run_directory import RunDirectory
+from fedactors.driver.unsealing import KEY_FILE, make_key
+from fedactors.errors import ConfigError
 from fedactors.log import get_logger
+from fedactors.privacy.ckks_key import CkksKey
 from fedactors.record import Event, EventKind, Results
 from fedactors.system import Federation, unless
 
@@ -44,6 +47,7 @@ async def run_up(
     directory: RunDirectory,
     *,
     in_process: bool = False,
+    key: Path | None = None,
     observers: Sequence[Observer] = (),
     on_driver: Callable[[Driver], None] = lambda _: None,
     beside: Beside = nullcontext,
@@ -54,6 +58,7 @@ async def run_up(
         config: of the federation; it names the learners' entry.
         directory: where everything is saved.
         in_process: learners are threads of this process instead of processes.
+        key: the file of the key to models that are sealed; where it is not given, one is made in the run's directory.
         observers: are told every event.
         on_driver: is given the driver, to stop or abort the run with, once there is one.
         beside: what goes on beside the federation.
@@ -79,23 +84,40 @@ async def run_up(
         directory.write_addresses(federation.addresses)
         log.info("listening", addresses=[str(one) for one in federation.addresses])
         await exits.enter_async_context(beside(federation))
-        driver = Driver(config, federation.admin, directory, [needed, *observers])
+        key = await _key(config, directory, key)
+        driver = Driver(config, federation.admin, directory, [needed, *observers], key=key)
         on_driver(driver)
         if in_process:
             entry = load_entry(config)
+            held = None if key is None else CkksKey.read(key)
             for _ in range(config.learners.count):
-                federation.add_learner(entry)
+                federation.add_learner(entry, key=held)
             return await driver.run()
         processes = await exits.enter_async_context(Processes(directory.logs))
-        await start_learners(config, directory.path / "config.toml", str(federation.addresses[0]), processes)
+        await start_learners(config, directory.path / "config.toml", str(federation.addresses[0]), processes, key)
         return await unless(processes.wait_too_few(lambda: needed.learners), driver.run())
 
 
-async def start_learners(config: Config, path: Path, address: str, processes: Processes) -> None:
+async def _key(config: Config, directory: RunDirectory, given: Path | None) -> Path | None:
+    """The key's file where the federation seals: the one that is given, or the run's own. It is not read here."""
+    method, own = seal(config), directory.path / KEY_FILE
+    if method is None and given is not None:
+        said = f"--ckks-key {given} is given, and this federation seals nothing"
+        raise ConfigError(f"{said}: write method = 'ckks' in [secure], or leave the key out")
+    if method is None or given is not None:
+        return given
+    if not own.exists():
+        await make_key(own, method.preset)
+        log.info("key_made", file=str(own))
+    return own
+
+
+async def start_learners(config: Config, path: Path, address: str, processes: Processes, key: Path | None) -> None:
     """Start as many learner processes as the configuration counts; they share the machine's cores."""
     count = config.learners.count
     threads = str(max(1, (os.cpu_count() or 1) // count))
     environment = {name: os.environ.get(name, threads) for name in THREAD_SETTINGS} | {"PYTHONUNBUFFERED": "1"}
     for index in range(count):
         place = ["--address", address, "--id", f"learner-{index}", "--index", str(index)]
+        place += [] if key is None else ["--ckks-key", str(key)]
         await processes.start(f"learner-{index}", ["learner", str(path), *place], environment)
