@@ -62,7 +62,9 @@ def budget(config: Config) -> PrivacyBudget | None:
     if table.mechanism is None or (table.mechanism == "local" and _protocol(config).streams):
         return None
     multiplier = noise_multiplier(config) / _sensitivity(config)
-    return PrivacyBudget(multiplier, table.delta, table.epsilon_max, sampling(config))
+    found = PrivacyBudget(multiplier, table.delta, table.epsilon_max, sampling(config))
+    found.epsilon(1)  # the library takes a second to import, and a round's cost to work out: not while learners wait
+    return found
 
 
 def private(config: Config, rule: Rule) -> Rule:
