@@ -19,7 +19,7 @@ from fedactors.log import get_logger
 
 log = get_logger("fedactors.dashboard")
 
-PAUSE_S = 0.2
+PAUSE_S = 0.5
 """Between two messages to a browser: what happens meanwhile travels together."""
 HEARTBEAT_S = 5.0
 """A browser hears so often that the page is live, and its status is asked for."""

@@ -28,6 +28,7 @@ function listen() {
   events.addEventListener("state", (event) => {
     state = JSON.parse(event.data);
     receivedMs = performance.now();
+    document.title = `${state.name || "fedactors"}: ${stateWord()}`; // a hidden page is not drawn, but has its title
     draw("state");
   });
   events.addEventListener("over", (event) => {
@@ -50,17 +51,16 @@ function draw(what) {
   changed.add(what);
   if (drawn) return;
   drawn = true;
-  setTimeout(() => {
+  requestAnimationFrame(() => {
     drawn = false;
     if (changed.delete("state")) showState();
     if (changed.delete("charts")) showCharts();
-  }, 60);
+  });
 }
 
 // ------------------------------------------------------------------------------------------------------------------ what is shown
 
 function showState() {
-  document.title = `${state.name || "fedactors"}: ${stateWord()}`;
   text("name", state.name || "A federation");
   const badge = at("state");
   badge.textContent = stateWord();
