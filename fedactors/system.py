@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from fedactors import config as configuration
+from fedactors.access.audit import Audit
 from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.blueprint import Blueprint
 from fedactors.actors.compute import Compute, Threads
@@ -35,7 +36,7 @@ from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
 from fedactors.config.masking import mask_broker
-from fedactors.errors import FederationFailed, StoreError, TransportError
+from fedactors.errors import ConfigError, FederationFailed, StoreError, TransportError
 from fedactors.form import Travelling
 from fedactors.journal import FileJournal, Journal, NoJournal
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
@@ -73,6 +74,7 @@ class Federation:
         *,
         addresses: Sequence[str] | None = None,
         journal: Journal | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """Build it; nothing runs yet.
 
@@ -81,16 +83,21 @@ class Federation:
             addresses: where to listen for learners of other processes; by default at the configured address if there is one.
             journal: where it is written what must outlive this process; one that was kept by another process before is gone on
                 with. Without one, nothing is.
+            audit: where it is written who did what, besides the log; it stays the caller's.
 
         Raises:
-            ConfigError: the configuration is wrong.
+            ConfigError: the configuration is wrong, or would have it listen where it should not.
         """
         self.config = _configured(config)
         if self.config.dp.noise_seed is not None:
             log.warning("noise_is_known", key="dp.noise_seed", why="whoever knows it takes the noise away; it is for tests alone")
         configured = [] if self.config.controller.address is None else [self.config.controller.address]
         self._listen_at = configured if addresses is None else list(addresses)
+        for place in self._listen_at:
+            for _, problem in configuration.problems_at(self.config, place, listens=True):
+                raise ConfigError(problem)
         self._journal = NoJournal() if journal is None else journal
+        self._audit = Audit() if audit is None else audit
         self._inside = Address("memory", f"{self.config.name}-{secrets.token_hex(4)}")
         self._exits = AsyncExitStack()
         self._learners: dict[LearnerId, asyncio.Task[None]] = {}
@@ -102,6 +109,7 @@ class Federation:
 
         Raises:
             AddressError: an address cannot be listened at.
+            ConfigError: the list of tokens is needed, and cannot be read.
             StoreError: the model store cannot be opened, or holds versions of a former run.
         """
         async with AsyncExitStack() as exits:
@@ -138,8 +146,8 @@ class Federation:
 
     def _gateway(self, compute: Compute) -> Callable[[Neighbours], Gateway]:
         config = self.config
-        transports = {scheme: configuration.build_transport(scheme) for scheme in ("memory", "grpc")}
         addresses = (self._inside, *map(Address.parse, self._listen_at))
+        transports = {one.scheme: configuration.listening_transport(config, one.scheme) for one in addresses}
         weighting, form = Weighting(config.aggregation.weighting), configuration.build_form(config)
         return partial(
             Gateway,
@@ -166,6 +174,7 @@ class Federation:
             ),
             compute=compute,
             journal=self._journal,
+            guard=configuration.build_guard(config, self._audit),
         )
 
     def _actor_failed(self, path: str, error: BaseException, decision: object) -> None:

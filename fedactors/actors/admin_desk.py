@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from fedactors.access.audit import Audit
+from fedactors.access.callers import Caller
 from fedactors.actors.learner_proxy import Neighbours
 from fedactors.actors.messages import BorrowBuffer, EventsFrom, GetBlob, GetStatus, GetVersions, Initialise, Order, ReturnBuffer
 from fedactors.errors import Rejected, RemoteProtocolError
@@ -43,14 +45,15 @@ NEWS_PAUSE_S = 0.01
 
 
 class AdminDesk:
-    """Serves the Admin service's methods. It keeps nothing: the actors know everything."""
+    """Serves the Admin service's methods. It keeps nothing: the actors know everything, the audit log what was asked of them."""
 
-    def __init__(self, actors: Neighbours, model_bytes_max: int) -> None:
+    def __init__(self, actors: Neighbours, model_bytes_max: int, audit: Audit) -> None:
         self._actors = actors
+        self._audit = audit
         self._model_bytes_max = model_bytes_max
 
     @property
-    def methods(self) -> Mapping[str, Callable[[Stream], Awaitable[None]]]:
+    def methods(self) -> Mapping[str, Callable[[Stream, Caller], Awaitable[None]]]:
         """Who serves which method."""
         return {
             GET_STATUS: self._status,
@@ -61,33 +64,38 @@ class AdminDesk:
             LIST_VERSIONS: self._list_versions,
         }
 
-    async def _status(self, stream: Stream) -> None:
+    async def _status(self, stream: Stream, _: Caller) -> None:
         await answer_status(stream, await self._actors.controller.ask(GetStatus()))
 
-    async def _watch(self, stream: Stream) -> None:
+    async def _watch(self, stream: Stream, caller: Caller) -> None:
         number = await read_watch(stream)
+        self._audit.did("watched", caller, stream.peer, from_number=number)
         while news := await self._actors.controller.ask(EventsFrom(number)):
             await send_news(stream, news)
             number += len(news)
             await asyncio.sleep(NEWS_PAUSE_S)
 
-    async def _order(self, stream: Stream) -> None:
+    async def _order(self, stream: Stream, caller: Caller) -> None:
         request = await read_order(stream)
         try:
             await self._actors.controller.ask(Order(request.verb, request.why))
         except Rejected as refusal:
+            self._audit.did("ordered", caller, stream.peer, verb=str(request.verb), why=request.why, refused=str(refusal))
             await answer_order(stream, False, str(refusal))
         else:
+            self._audit.did("ordered", caller, stream.peer, verb=str(request.verb), why=request.why)
             await answer_order(stream, True)
 
-    async def _ship(self, stream: Stream) -> None:
+    async def _ship(self, stream: Stream, caller: Caller) -> None:
         opening = await read_opening(stream)
         header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
         try:
             await self._receive(stream, opening, announced_layout(header, None, self._model_bytes_max))
         except (Rejected, RemoteProtocolError) as refusal:
+            self._audit.did("shipped", caller, stream.peer, nbytes=opening.total_bytes, refused=str(refusal))
             await answer_push(stream, PushAnswer(False, "refused", str(refusal)))
         else:
+            self._audit.did("shipped", caller, stream.peer, nbytes=opening.total_bytes)
             await answer_push(stream, PushAnswer(True))
 
     async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> None:
@@ -99,16 +107,17 @@ class AdminDesk:
             raise
         await self._actors.aggregator.ask(Initialise("shipped", layout, buffer))
 
-    async def _download(self, stream: Stream) -> None:
+    async def _download(self, stream: Stream, caller: Caller) -> None:
         version = await read_download(stream)
         try:
             blob = await self._actors.store.ask(GetBlob(version))
         except Rejected as refusal:
             await refuse_fetch(stream, str(refusal))
         else:
+            self._audit.did("downloaded", caller, stream.peer, version=blob.version)
             await send_blob(stream, blob, layout_known=False)
 
-    async def _list_versions(self, stream: Stream) -> None:
+    async def _list_versions(self, stream: Stream, _: Caller) -> None:
         await read_list_versions(stream)
         kept = await self._actors.store.ask(GetVersions())
         await send_versions(stream, (KeptVersion(e.number, e.created_unix_s, e.nbytes, e.digest, e.facts) for e in kept))

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
+from fedactors.access.callers import Caller
+from fedactors.access.guard import RECHECK_S, Guard
 from fedactors.actors.admin_desk import AdminDesk
 from fedactors.actors.compute import Compute
 from fedactors.actors.learner_proxy import GOODBYE_S, LearnerProxy, Neighbours, UploadPolicy
@@ -34,6 +36,7 @@ from fedactors.actors.messages import (
     ToLearnerProxy,
 )
 from fedactors.errors import (
+    AccessDenied,
     ActorError,
     ActorStopped,
     AddressError,
@@ -149,8 +152,11 @@ class Gateway(Actor[ToGateway]):
         policy: UploadPolicy,
         compute: Compute,
         journal: Journal,
+        guard: Guard | None = None,
     ) -> None:
         self._journal = journal
+        self._guard = Guard() if guard is None else guard
+        self._watching: asyncio.Task[None] | None = None
         self._given_before = _by_learner(journal.story.given)
         self._places = places
         self._terms = terms
@@ -158,7 +164,7 @@ class Gateway(Actor[ToGateway]):
         self._new_proxy = partial(
             LearnerProxy, neighbours=neighbours, policy=policy, compute=compute, lost_after_s=terms.lost_after_s
         )
-        self._desk = AdminDesk(neighbours, policy.model_bytes_max)
+        self._desk = AdminDesk(neighbours, policy.model_bytes_max, self._guard.audit)
         self._listeners: list[Listener] = []
         self._learners: dict[LearnerId, Admitted] = {}
         self._tokens: dict[bytes, Admitted] = {}
@@ -175,9 +181,13 @@ class Gateway(Actor[ToGateway]):
             self._to.controller.tell(NotListening(error))
         else:
             self._to.controller.tell(Listening(tuple(listener.address for listener in self._listeners)))
+            if self._guard.watches:
+                self._watching = asyncio.create_task(self._end_revoked(), name="end what was revoked")
 
     @override
     async def stopped(self, reason: BaseException | None) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         for listener in self._listeners:
             await listener.close(CLOSE_GRACE_S if reason is None else 0.0)
 
@@ -248,7 +258,7 @@ class Gateway(Actor[ToGateway]):
     def find(self, message: FindProxy) -> ActorRef[ToLearnerProxy]:
         """Whose token it is."""
         admitted = self._tokens.get(message.token)
-        if admitted is None:
+        if admitted is None or not message.caller.may_be(admitted.learner):
             raise Rejected("unknown token: the session is over; join again")
         return admitted.proxy
 
@@ -282,28 +292,41 @@ class Gateway(Actor[ToGateway]):
     # ---------------------------------------------------------------------------------- streams: each in a coroutine of its own
 
     async def _accept(self, stream: Stream) -> None:
+        caller = self._guard.caller(stream)
         serve = self._methods.get(stream.method, self._desk.methods.get(stream.method))
         if serve is None:
             raise RemoteProtocolError(f"no method {stream.method!r:.80} is served here")
         try:
-            await serve(stream)
+            with self._guard.serving(stream, caller):
+                await serve(stream, caller)
+        except AccessDenied:
+            raise
         except (TransportError, ProtocolError, ActorError) as error:
             log.info("stream_ended", method=stream.method, peer=stream.peer, why=str(error) or type(error).__name__)
             stream.cut(str(error))
 
+    async def _end_revoked(self) -> None:
+        """Look again and again whether a token was revoked that somebody is served by."""
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            self._guard.end_revoked()
+
     @property
-    def _methods(self) -> Mapping[str, Callable[[Stream], Awaitable[None]]]:
+    def _methods(self) -> Mapping[str, Callable[[Stream, Caller], Awaitable[None]]]:
         return {SESSION: self._serve_session, FETCH: self._serve_fetches, PUSH: self._serve_pushes}
 
-    async def _serve_session(self, stream: Stream) -> None:
+    async def _serve_session(self, stream: Stream, caller: Caller) -> None:
         terms = self._terms
         hello = await read_hello(stream, timeout_s=terms.hello_timeout_s)
+        self._guard.check_learner(caller, hello.learner, stream)
         try:
             admission = await self.ref.ask(Admit(hello))
         except Rejected as refusal:
             reason = GoodbyeReason.FINISHED if self._dismissed else GoodbyeReason.REFUSED
+            self._guard.audit.refused(str(refusal), stream.peer, learner=hello.learner, who=str(caller), by=caller.by)
             await refuse(stream, Goodbye(reason, str(refusal)))
             return
+        self._guard.audit.did("joined", caller, stream.peer, learner=hello.learner, resumed=admission.resumed)
         greeting = Welcome(
             token=admission.token,
             heartbeat_s=terms.heartbeat_s,
@@ -324,18 +347,18 @@ class Gateway(Actor[ToGateway]):
             except ActorStopped:  # with its gateway, or by a failure of its own: somebody else will stand for the learner
                 await _say_come_back(session)
 
-    async def _serve_fetches(self, stream: Stream) -> None:
+    async def _serve_fetches(self, stream: Stream, caller: Caller) -> None:
         token, proxy = b"", None
         while (request := await _next(read_fetch, stream)) is not None:
             if proxy is None or request.token != token:
-                token, proxy = request.token, await self.ref.ask(FindProxy(request.token))
+                token, proxy = request.token, await self.ref.ask(FindProxy(request.token, caller))
             await proxy.ask(ServeFetch(stream, request))
 
-    async def _serve_pushes(self, stream: Stream) -> None:
+    async def _serve_pushes(self, stream: Stream, caller: Caller) -> None:
         token, proxy = b"", None
         while (opening := await _next(read_opening, stream)) is not None:
             if proxy is None or opening.token != token:
-                token, proxy = opening.token, await self.ref.ask(FindProxy(opening.token))
+                token, proxy = opening.token, await self.ref.ask(FindProxy(opening.token, caller))
             await proxy.ask(TakePush(stream, opening))
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedactors.access.callers import Caller
 from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.form import IDENTITY, Form
 from fedactors.journal import Counted, UnendedRound
@@ -752,9 +753,10 @@ class Admit(Request[Admission]):
 
 @dataclass(frozen=True, slots=True)
 class FindProxy(Request[ActorRef[ToLearnerProxy]]):
-    """The proxy of the learner with this token. Rejected where there is none."""
+    """The proxy of the learner with this token. Rejected where there is none, or its learner is none that the caller may be."""
 
     token: bytes
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fedactors.cli import options
+from fedactors.cli.credentials import insecure
+from fedactors.cli.credentials import overrides as credential_overrides
 from fedactors.cli.options import Talk
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @options.resume
 @options.dashboard
 @options.dashboard_token_file
+@insecure
 @options.overrides
 @options.log_file
 @options.talk
@@ -35,6 +38,7 @@ def controller(
     resume: Path | None,
     dashboard: str | None,
     token_file: Path | None,
+    insecure: bool,
     overrides: tuple[str, ...],
     log_file: Path | None,
     talk: Talk,
@@ -49,7 +53,7 @@ def controller(
     from fedactors.cli.watching import serving
     from fedactors.driver.run_directory import of_run
 
-    overrides, beside = (*overrides, *options.at(address)), pages(dashboard, token_file)
+    overrides, beside = (*overrides, *options.at(address), *credential_overrides(insecure=insecure)), pages(dashboard, token_file)
     if run_dir is None and file is not None and resume is None:
         config, directory = configuration.read(file, overrides), None
     else:

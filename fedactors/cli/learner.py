@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fedactors.cli import options
+from fedactors.cli.credentials import credentials, insecure
+from fedactors.cli.credentials import overrides as credential_overrides
 from fedactors.cli.exit_codes import ExitCode
 from fedactors.cli.options import Talk
 
 if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
-    from fedactors.config import Config
+    from fedactors.config import Config, Credentials
     from fedactors.learner import Learner
+    from fedactors.privacy.sealing import Key
 
 
 @click.command(short_help="Serve a federation as one of its learners.")
@@ -28,6 +32,12 @@ if TYPE_CHECKING:
 @click.option(
     "--spool", callback=options.as_path, metavar="DIR", help="Keep updates there until they are delivered, for a restart."
 )
+@options.ckks_key
+@click.option(
+    "--dp-epsilon-max", type=click.FloatRange(min=0, min_open=True), metavar="EPSILON", help="Tell no more by noisy updates."
+)
+@credentials
+@insecure
 @options.overrides
 @options.log_file
 @click.option("--parent-fd", type=int, hidden=True, help="A pipe that the parent holds open; when it closes, end.")
@@ -40,6 +50,10 @@ def learner(
     index: int,
     count: int | None,
     spool: Path | None,
+    ckks_key: Path | None,
+    dp_epsilon_max: float | None,
+    credentials: Credentials,
+    insecure: bool,
     overrides: tuple[str, ...],
     log_file: Path | None,
     parent_fd: int | None,
@@ -52,6 +66,7 @@ def learner(
     from fedactors.learner import LearnerContext, build_learner
     from fedactors.learner.parent import exit_with_parent
     from fedactors.learner.worker import end_process_if_busy
+    from fedactors.privacy.ckks_key import CkksKey
 
     if parent_fd is not None:
         exit_with_parent(parent_fd)
@@ -59,26 +74,51 @@ def learner(
         raise click.UsageError("give a FILE, or the learner's code with --entry")
     given = {"learners.entry": entry, "learners.count": count}
     overrides += tuple(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None)
-    overrides += tuple(options.at(address))
-    config = configuration.from_mapping({}, overrides) if file is None else configuration.read(file, overrides)
+    overrides += (*options.at(address), *credential_overrides(insecure=insecure))
+    config = (
+        configuration.from_mapping({}, overrides, listens=False)
+        if file is None
+        else configuration.read(file, overrides, listens=False)
+    )
     expected = "" if file is None else config.name  # without a file, whichever federation is served there
     identity = identity or f"learner-{index}"
     context = LearnerContext(identity, index, config.learners.count, config.seed, config.learners.options)
+    key = None if ckks_key is None else CkksKey.read(ckks_key)
     with serving(talk, log_file, federation=config.name, learner=identity):
         made = build_learner(configuration.load_entry(config), context)
-        run(lambda interrupts: _serve(made, identity, config, expected, spool, interrupts), config.runtime)
+        serve = partial(_serve, made, identity, config, credentials, expected, spool, key, dp_epsilon_max)
+        run(serve, config.runtime)
     end_process_if_busy(ExitCode.DONE)
 
 
-async def _serve(made: Learner, identity: str, config: Config, expected: str, spool: Path | None, interrupts: Interrupts) -> None:
+async def _serve(
+    made: Learner,
+    identity: str,
+    config: Config,
+    credentials: Credentials,
+    expected: str,
+    spool: Path | None,
+    key: Key | None,
+    dp_epsilon_max: float | None,
+    interrupts: Interrupts,
+) -> None:
     from fedactors.config import connect, known_forms
     from fedactors.learner import LearnerClient
     from fedactors.learner.spool import Spool
 
-    channel = connect(config)
+    channel = connect(config, credentials)
     try:
         kept = None if spool is None else Spool(spool)
-        client = LearnerClient(made, identity, channel, federation=expected, spool=kept, forms=known_forms())
+        client = LearnerClient(
+            made,
+            identity,
+            channel,
+            federation=expected,
+            spool=kept,
+            forms=known_forms(),
+            key=key,
+            dp_epsilon_max=dp_epsilon_max,
+        )
         interrupts.then(client.leave)
         await client.run()
     finally:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fedactors.cli import options
+from fedactors.cli.credentials import credentials, insecure
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from fedactors.config import Credentials
     from fedactors.driver.versions import Versions
+    from fedactors.model import GlobalModel
     from fedactors.observe.difference import Difference
     from fedactors.protocol.versions import KeptVersion
 
@@ -39,15 +42,17 @@ def models() -> None:
 @models.command(short_help="A table of versions.")
 @click.argument("run", required=False, callback=options.as_path)
 @address
+@credentials
+@insecure
 @as_json_flag
 @options.debug
-def ls(run: Path | None, address: str | None, as_json: bool) -> None:
+def ls(run: Path | None, address: str | None, credentials: Credentials, insecure: bool, as_json: bool) -> None:
     """List the versions that RUN has kept: the round that each came of, whose updates are in it, and how good it is."""
 
     async def kept(versions: Versions) -> list[KeptVersion]:
         return await versions.kept()
 
-    found = _ask(_versions(run, address), kept)
+    found = _ask(_versions(run, address, credentials, insecure), kept)
     if as_json:
         _show_json([asdict(one) for one in found])
     elif found:
@@ -61,11 +66,23 @@ def ls(run: Path | None, address: str | None, as_json: bool) -> None:
 @models.command(short_help="A version as a safetensors file.")
 @click.argument("run", required=False, callback=options.as_path)
 @address
+@credentials
+@insecure
 @click.option("--version", type=click.IntRange(min=0), metavar="N", help="Which one.  [default: the newest]")
 @click.option("--output", "-o", required=True, callback=options.as_path, metavar="FILE", help="Where to write it.")
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
+@options.ckks_key
 @options.debug
-def get(run: Path | None, address: str | None, version: int | None, output: Path, force: bool) -> None:
+def get(
+    run: Path | None,
+    address: str | None,
+    ckks_key: Path | None,
+    credentials: Credentials,
+    insecure: bool,
+    version: int | None,
+    output: Path,
+    force: bool,
+) -> None:
     """Write a version of RUN to FILE, as PyTorch and others load it.
 
     A federation starts from it with `initial = "file:FILE"` in its configuration.
@@ -73,21 +90,57 @@ def get(run: Path | None, address: str | None, version: int | None, output: Path
     from fedactors import model_file
     from fedactors.errors import ConfigError
     from fedactors.observe.figures import counted, size
+    from fedactors.privacy.ckks_layout import is_sealed
 
     if output.exists() and not force:
         raise ConfigError(f"{output} exists already; name another file, or write over it with --force")
-    model = _ask(_versions(run, address), lambda versions: versions.model(version))
+    model = _opened(_ask(_versions(run, address, credentials, insecure), lambda versions: versions.model(version)), ckks_key)
     model_file.save(model, output)
+    if is_sealed(model.layout):
+        click.echo(f"version {model.version} is in {output}, as it is kept: sealed; `fedactors models open` needs the key")
+        return
     parameters = counted(model.layout.num_parameters, "parameter")
     click.echo(f"version {model.version} is in {output}  ({parameters}, {size(output.stat().st_size)})")
+
+
+@models.command("open", short_help="A sealed version as its learners know it.")
+@click.argument("file", callback=options.as_path)
+@options.ckks_key
+@click.option("--output", "-o", required=True, callback=options.as_path, metavar="FILE", help="Where to write it.")
+@click.option("--force", is_flag=True, help="Write over the output if it is there.")
+@options.debug
+def open_sealed(file: Path, ckks_key: Path | None, output: Path, force: bool) -> None:
+    """Open FILE, a version that was saved as ciphertext, with the key of its federation."""
+    from fedactors import model_file
+    from fedactors.errors import ConfigError
+    from fedactors.model import GlobalModel
+
+    if ckks_key is None:
+        raise ConfigError("name the key to it with --ckks-key; every learner of its federation has one")
+    if output.exists() and not force:
+        raise ConfigError(f"{output} exists already; name another file, or write over it with --force")
+    sealed = GlobalModel.initial(model_file.load(file))
+    opened = _opened(GlobalModel(model_file.version(file), sealed.layout, sealed.buffer), ckks_key)
+    model_file.save(opened, output)
+    click.echo(f"version {opened.version} is in {output}")
 
 
 @models.command(short_help="How far apart two versions are, tensor by tensor.")
 @click.argument("arguments", nargs=-1, required=True, metavar="[RUN] A B")
 @address
+@credentials
+@insecure
+@options.ckks_key
 @as_json_flag
 @options.debug
-def diff(arguments: tuple[str, ...], address: str | None, as_json: bool) -> None:
+def diff(
+    arguments: tuple[str, ...],
+    address: str | None,
+    ckks_key: Path | None,
+    credentials: Credentials,
+    insecure: bool,
+    as_json: bool,
+) -> None:
     """Compare version B of RUN with version A.
 
     For each tensor: the greatest difference of a value, and the length of B - A relative to that of A.
@@ -97,9 +150,9 @@ def diff(arguments: tuple[str, ...], address: str | None, as_json: bool) -> None
     run, a, b = _compared(arguments)
 
     async def both(versions: Versions) -> Any:
-        return await versions.model(a), await versions.model(b)
+        return _opened(await versions.model(a), ckks_key), _opened(await versions.model(b), ckks_key)
 
-    found = differences(*_ask(_versions(run, address), both))
+    found = differences(*_ask(_versions(run, address, credentials, insecure), both))
     total = together(difference for _, difference in found)
     if as_json:
         tensors = [
@@ -115,6 +168,15 @@ def diff(arguments: tuple[str, ...], address: str | None, as_json: bool) -> None
     click.echo(in_columns(DIFFERENCE_HEADS, rows, numbers=DIFFERENCE_HEADS[2:]))
 
 
+def _opened(model: GlobalModel, ckks_key: Path | None) -> GlobalModel:
+    """A version as its learners know it, if there is a key; as it is kept otherwise."""
+    if ckks_key is None:
+        return model
+    from fedactors.privacy.ckks_key import CkksKey
+
+    return CkksKey.read(ckks_key).opened(model)
+
+
 def _compared(arguments: tuple[str, ...]) -> tuple[Path | None, int, int]:
     """The run, if one is named, and the numbers of two versions."""
     from fedactors.errors import ConfigError
@@ -125,7 +187,9 @@ def _compared(arguments: tuple[str, ...]) -> tuple[Path | None, int, int]:
     return (Path(places[0]) if places else None), int(a), int(b)
 
 
-def _versions(run: Path | None, address: str | None) -> AbstractAsyncContextManager[Versions]:
+def _versions(
+    run: Path | None, address: str | None, credentials: Credentials, insecure: bool
+) -> AbstractAsyncContextManager[Versions]:
     """Where the versions are."""
     from fedactors.driver.versions import at_address, of_run
     from fedactors.errors import ConfigError
@@ -133,7 +197,7 @@ def _versions(run: Path | None, address: str | None) -> AbstractAsyncContextMana
     if run is not None and address is None:
         return of_run(run)
     if run is None and address is not None:
-        return at_address(address)
+        return at_address(address, credentials, insecure=insecure)
     raise ConfigError("name RUN, the directory of a run, or a controller with --address; one of the two")
 
 

@@ -5,6 +5,8 @@ tables      every key, its type and its default; privacy_tables: what others may
 reading     from TOML, YAML or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work
+listening   where a controller may listen
+security    whom a controller serves, and over which transport
 unsound     rules, weightings, discounts and protocols that do not go together; unsound_compression: forms, with any of them
 unsound_secure  what does not go together with versions that nobody but learners can read
 sealing     such versions, for the controller and for its learners
@@ -12,7 +14,7 @@ plugging    the plug-ins that a configuration names
 schema      the JSON schema of the file
 """
 
-from fedactors.config.impossible import leaves_the_machine
+from fedactors.config.listening import leaves_the_machine, problems_at
 from fedactors.config.plugging import (
     build_discount,
     build_form,
@@ -22,7 +24,6 @@ from fedactors.config.plugging import (
     build_selection,
     build_storage,
     build_transport,
-    connect,
     find_entry,
     form_spec,
     known_forms,
@@ -33,13 +34,17 @@ from fedactors.config.plugging import (
 from fedactors.config.reading import from_mapping, read, to_toml
 from fedactors.config.schema import json_schema
 from fedactors.config.sealing import kept_scope, seal, sealing_spec, updates_expected
+from fedactors.config.security import NO_CREDENTIALS, Credentials, build_guard, connect, connect_to, listening_transport
 from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 
 __all__ = [
     "CONTROLLER_ADDRESS",
+    "NO_CREDENTIALS",
     "Config",
+    "Credentials",
     "build_discount",
     "build_form",
+    "build_guard",
     "build_protocol",
     "build_rule",
     "build_secure",
@@ -47,6 +52,7 @@ __all__ = [
     "build_storage",
     "build_transport",
     "connect",
+    "connect_to",
     "find_entry",
     "form_spec",
     "from_mapping",
@@ -54,7 +60,9 @@ __all__ = [
     "kept_scope",
     "known_forms",
     "leaves_the_machine",
+    "listening_transport",
     "load_entry",
+    "problems_at",
     "read",
     "scope",
     "seal",

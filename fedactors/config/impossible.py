@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from ipaddress import ip_address
 
 from fedactors.aggregation import Weighting
-from fedactors.config import unsound, unsound_compression, unsound_secure
+from fedactors.config import listening, unsound, unsound_compression, unsound_secure
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
 from fedactors.config.unsound_dp import problems as problems_of_dp
 from fedactors.config.unsound_masking import problems as problems_of_masking
-from fedactors.errors import AddressError, ConfigError
-from fedactors.plugins import KINDS, as_written, did_you_mean, names
-from fedactors.transport.base import Address
+from fedactors.errors import ConfigError
+from fedactors.plugins import as_written
 
 MISSPELT = 0.85
 """A key of [train] or [evaluate] this near to a known one (difflib's ratio) is taken for a slip, not for a learner's option."""
 
 
-def problems(config: Config) -> Iterator[tuple[Key, str]]:
+def problems(config: Config, *, listens: bool = True) -> Iterator[tuple[Key, str]]:
     """Everything that keeps this configuration from running: (key, sentence with the remedy) pairs.
+
+    Args:
+        config: to look at.
+        listens: whoever reads it runs a controller, for which more has to be at hand than for a client of one.
 
     Raises:
         ExtraMissing: a plug-in needs a package that is not installed.
@@ -35,7 +37,7 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     yield from unsound_compression.problems(config)
     yield from unsound_secure.problems(config)
     yield from problems_of_masking(config)
-    yield from _address(config)
+    yield from listening.problems(config, listens=listens)
     yield from _numbers(config)
     yield from _tensors(config)
     yield from _misspelt("train", config.train)
@@ -45,37 +47,6 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
 def _store(config: Config) -> Iterator[tuple[Key, str]]:
     if config.store.url is not None and "://" not in config.store.url:
         yield ("store", "url"), f"store.url = {as_written(config.store.url)} is not of the form scheme://place, as in memory://"
-
-
-def _address(config: Config) -> Iterator[tuple[Key, str]]:
-    key = ("controller", "address")
-    text = config.controller.address
-    if text is None:
-        return
-    try:
-        address = Address.parse(text)
-    except AddressError as error:
-        yield key, str(error)
-        return
-    known = names("fedactors.transport")
-    if address.scheme not in known:
-        kind = KINDS["fedactors.transport"]
-        yield key, f"no {kind} named {address.scheme!r}{did_you_mean(address.scheme, known)} (known: {', '.join(known)})"
-    elif leaves_the_machine(address) and not config.controller.insecure:
-        said = f"controller.address = {as_written(text)} can be reached from other machines, and TLS comes in a later version"
-        remedy = "listen on 127.0.0.1 or a Unix socket, or write insecure = true to run without encryption and passwords"
-        yield key, f"{said}: {remedy}"
-
-
-def leaves_the_machine(address: Address) -> bool:
-    """Whether other machines can reach an address: neither loopback, nor a Unix socket, nor within the process."""
-    if address.scheme == "memory" or address.place.startswith("/"):
-        return False
-    host = address.place.rpartition(":")[0].strip("[]")
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"
 
 
 def _weighting(config: Config) -> Iterator[tuple[Key, str]]:

@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fedactors import plugins
-from fedactors.config.tables import CONTROLLER_ADDRESS, Config
+from fedactors.config.table import Options
+from fedactors.config.tables import Config
 from fedactors.errors import ConfigError, ExtraMissing
 from fedactors.form import AS_IT_IS, IDENTITY, Form, Forms, FormSpec
 from fedactors.scope import Scope
-from fedactors.transport.base import Address
 
 if TYPE_CHECKING:
     from fedactors.aggregation.base import Rule
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fedactors.selection.base import Selection
     from fedactors.stop import StopConditions
     from fedactors.storage.base import Storage
-    from fedactors.transport.base import Channel, Transport
+    from fedactors.transport.base import Transport
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -221,24 +221,14 @@ def build_storage(config: Config) -> Storage:
     return built
 
 
-def build_transport(scheme: str) -> Transport:
+def build_transport(scheme: str, options: Options | None = None) -> Transport:
     """The transport of an address's scheme.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or an option is wrong.
     """
-    built: Transport = plugins.build("fedactors.transport", scheme, {})
+    built: Transport = plugins.build("fedactors.transport", scheme, options or {})
     return built
-
-
-def connect(config: Config) -> Channel:
-    """A channel to the configured controller; nothing is sent yet.
-
-    Raises:
-        AddressError: the address is malformed.
-    """
-    address = Address.parse(config.controller.address or CONTROLLER_ADDRESS)
-    return build_transport(address.scheme).connect(address)
 
 
 def load_entry(config: Config) -> Any:

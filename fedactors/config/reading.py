@@ -60,12 +60,13 @@ class Source:
         return f"{self.file}:{line}: " if line else f"{self.file}: "
 
 
-def read(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+def read(path: Path | str, overrides: Sequence[str] = (), *, listens: bool = True) -> Config:
     """Read a federation's configuration from TOML (or YAML, by the file's name) and build its plug-ins once.
 
     Args:
         path: the file; relative paths in it start at its directory.
         overrides: `key.path=value`, the value in TOML; a bare word is a string.
+        listens: whether a controller is to listen as it says; a client of one needs no certificate and no list of tokens.
 
     Raises:
         ConfigError: one line with the file and line (or the key), what is wrong and what to write instead.
@@ -78,10 +79,10 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     base_dir = given.get("base_dir", ".")
     if isinstance(base_dir, str):
         given["base_dir"] = str((path.parent / base_dir).resolve())
-    return _config(given, Source(str(path), lines, set_keys))
+    return _config(given, Source(str(path), lines, set_keys), listens)
 
 
-def from_mapping(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+def from_mapping(mapping: Mapping[str, Any], overrides: Sequence[str] = (), *, listens: bool = True) -> Config:
     """The same from a mapping; relative paths start at the working directory unless it says `base_dir`.
 
     Raises:
@@ -89,7 +90,7 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> C
         ExtraMissing: a plug-in needs a package that is not installed.
     """
     given = deepcopy(dict(mapping))
-    return _config(given, Source(overrides=[_override(given, override) for override in overrides]))
+    return _config(given, Source(overrides=[_override(given, override) for override in overrides]), listens)
 
 
 def to_toml(config: Config) -> str:
@@ -101,13 +102,13 @@ def to_toml(config: Config) -> str:
     return tomlkit.dumps(document)
 
 
-def _config(given: dict[str, Any], source: Source) -> Config:
+def _config(given: dict[str, Any], source: Source, listens: bool) -> Config:
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
         wrong = in_words(error)
     else:
-        wrong = list(problems(config))
+        wrong = list(problems(config, listens=listens))
         if not wrong:
             return settled(config)
     wrong.sort(key=lambda problem: (source.override(problem[0]) is not None, source.line(problem[0])))

@@ -1,6 +1,7 @@
 """The configuration's tables: every key that a federation's file may hold, with its default.
 
     [controller] [learners]                      who there is, and where
+    [tls] [access]                               who may read along, and who is served
     [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
     [model]                                      which tensors travel
     [secure] [dp]                                what others may learn from updates
@@ -23,6 +24,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 
 from fedactors.config.compression_tables import CompressionTable
 from fedactors.config.privacy_tables import DpTable, SecureTable
+from fedactors.config.security_tables import AccessTable, TlsTable
 from fedactors.config.table import Count, Options, Positive, Table
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 
@@ -54,7 +56,7 @@ class ControllerTable(Table):
     Attributes:
         address: scheme://place, as in grpc://127.0.0.1:4450 or grpc:///run/fed.sock. Without one, `fedactors up` takes a Unix
             socket in a directory of its own, and `fedactors controller` takes grpc://127.0.0.1:4450.
-        insecure: allow an address that other machines can reach, although nothing is encrypted and nobody is authenticated.
+        insecure: allow an address that other machines can reach although nothing is encrypted there, or anybody is served.
     """
 
     address: str | None = None
@@ -361,6 +363,8 @@ class Config(Table):
     initial: Annotated[str, AfterValidator(_an_initial)] = "learner"
     base_dir: Annotated[Path, Field(strict=False)] = Field(default_factory=Path.cwd)
     controller: ControllerTable = ControllerTable()
+    tls: TlsTable = TlsTable()
+    access: AccessTable = AccessTable()
     learners: LearnersTable = LearnersTable()
     protocol: ProtocolTable = ProtocolTable()
     selection: SelectionTable = SelectionTable()

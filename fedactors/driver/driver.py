@@ -14,7 +14,7 @@ from fedactors import model_file
 from fedactors.config import Config, scope, to_toml
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.driver.unsealing import open_model
-from fedactors.errors import FederationFailed, TransportError
+from fedactors.errors import AccessDenied, FederationFailed, TransportError
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel
 from fedactors.privacy.ckks_layout import is_sealed
@@ -109,6 +109,8 @@ class Driver:
         while True:
             try:
                 return await work()
+            except AccessDenied:
+                raise
             except TransportError:
                 if self._clock() > deadline_s:
                     raise

@@ -6,6 +6,7 @@
     ├── store/                 the versions of the global model, unless the configuration names another model store
     ├── address                where the controller listens, if other processes can reach it
     ├── events.jsonl           one line for each event, as it happened
+    ├── audit.jsonl            who joined, ordered and fetched what, and who was refused
     ├── results.json           rounds, learners, metrics, times
     ├── model.safetensors      the last version of the global model
     ├── model.sealed.safetensors  the same as ciphertext, where the federation seals its models
@@ -133,6 +134,11 @@ class RunDirectory:
         return FileJournal(
             self.path / "journal", opened, durability=kept.durability, keeps_updates=kept.updates, resume=self.resumed
         )
+
+    @property
+    def audit_file(self) -> Path:
+        """Where it is written who did what; `fedactors.access.audit`."""
+        return self.path / "audit.jsonl"
 
     @property
     def model_file(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing, nullcontext
 
+from fedactors.access.audit import Audit
 from fedactors.config import CONTROLLER_ADDRESS, Config, to_toml
 from fedactors.driver.driver import Observer
 from fedactors.driver.run_directory import RunDirectory
@@ -44,7 +45,8 @@ async def run_controller(
             observers = [directory.take, *observers]
         stored = config if directory is None else directory.stored(config)
         addresses = [config.controller.address or CONTROLLER_ADDRESS]
-        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
+        audit = exits.enter_context(closing(Audit(None if directory is None else directory.audit_file)))
+        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal, audit=audit))
         if directory is not None:
             directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
             directory.write_addresses(federation.addresses)

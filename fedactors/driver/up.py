@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
+from fedactors.access.audit import Audit
 from fedactors.config import Config, load_entry, seal, to_toml
 from fedactors.driver.driver import Driver, Observer
 from fedactors.driver.processes import Processes
@@ -70,16 +71,17 @@ async def run_up(
     needed = Needed(config.learners.min)
     async with AsyncExitStack() as exits:
         address = config.controller.address
-        if address is None and not in_process:
-            place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
-            address = f"grpc://{place}/controller.sock"
         addresses = [] if in_process or address is None else [address]
+        if not in_process:  # its own learners come by a socket that nobody else can open, and need no credentials
+            place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
+            addresses.insert(0, f"grpc://{place}/controller.sock")
         if not directory.resumed:
             directory.write_config(to_toml(config))
         journal = directory.open_journal(config)
         exits.callback(journal.close)
         stored = directory.stored(config)
-        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal))
+        audit = exits.enter_context(closing(Audit(directory.audit_file)))
+        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal, audit=audit))
         directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
         directory.write_addresses(federation.addresses)
         log.info("listening", addresses=[str(one) for one in federation.addresses])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from fedactors import config as configuration
+from fedactors.config import NO_CREDENTIALS, Credentials
 from fedactors.driver.run_directory import MODEL_FILE, own_store
 from fedactors.driver.saved_runs import State, at_rest, look
 from fedactors.errors import ConfigError, StoreError
@@ -84,15 +85,17 @@ class InStore(Versions):
 
 
 @asynccontextmanager
-async def at_address(address: str) -> AsyncIterator[Versions]:
+async def at_address(
+    address: str, credentials: Credentials = NO_CREDENTIALS, *, insecure: bool = False
+) -> AsyncIterator[Versions]:
     """The versions of the controller at an address.
 
     Raises:
-        AddressError: the address is malformed.
+        AddressError: the address is malformed, or a file of the credentials cannot be used.
+        ConfigError: a token would be shown in the clear.
         Unreachable: nobody answers there.
     """
-    place = Address.parse(address)
-    channel = configuration.build_transport(place.scheme).connect(place)
+    channel = configuration.connect_to(Address.parse(address), credentials, insecure=insecure)
     try:
         yield AtController(AdminClient(channel))
     finally:

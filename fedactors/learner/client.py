@@ -16,7 +16,7 @@ from typing import assert_never
 
 from structlog.stdlib import BoundLogger
 
-from fedactors.errors import ConfigError, ProtocolError, StreamClosed, TransportError, Unreachable
+from fedactors.errors import AccessDenied, ConfigError, ProtocolError, StreamClosed, TransportError, Unreachable
 from fedactors.form import IDENTITY, NO_FORMS, Form, Forms, FormSpec
 from fedactors.learner.agenda import Agenda
 from fedactors.learner.answers import declared
@@ -134,6 +134,7 @@ class LearnerClient:
 
         Raises:
             ConfigError: this learner has no key to what the federation seals, or a key, and it seals nothing.
+            AccessDenied: this learner's credential or the controller's certificate is not taken.
             JoinRefused: the controller does not let this learner take part, or another one took over its identity.
             Unreachable: the controller could not be reached for as long as `patience` says.
             RemoteProtocolError: the controller broke the protocol.
@@ -185,6 +186,8 @@ class LearnerClient:
             try:
                 session, terms = await join(self._channel, self._hello(), timeout_s=min(JOIN_TIMEOUT_S, patience_s))
                 return await self._joined(session, terms)
+            except AccessDenied:
+                raise
             except JoinRefused as refused:
                 if refused.goodbye.reason is GoodbyeReason.FINISHED:
                     return None

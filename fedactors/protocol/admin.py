@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
-from fedactors.errors import EndOfStream, FederationFailed, NoSuchModel, RemoteProtocolError, TransportError
+from fedactors.errors import AccessDenied, EndOfStream, FederationFailed, NoSuchModel, RemoteProtocolError, TransportError
 from fedactors.log import one_line
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
@@ -79,8 +79,8 @@ _VERB_OF = {number: verb for verb, number in _VERBS.items()}
 class AdminClient:
     """A driver's or an operator's side. Each call is a stream of its own.
 
-    Every method raises Unreachable if the stream cannot be opened, StreamClosed if the controller is gone or refuses to serve it,
-    and RemoteProtocolError if the answer is none.
+    Every method raises Unreachable if the stream cannot be opened, StreamClosed if the controller is gone or refuses to serve it
+    (AccessDenied: because of who asks), and RemoteProtocolError if the answer is none.
     """
 
     def __init__(self, channel: Channel, *, open_timeout_s: float = OPEN_TIMEOUT_S) -> None:
@@ -113,6 +113,8 @@ class AdminClient:
                     yield news
                     number, heard_s = news[-1].number + 1, loop.time()
                 return
+            except AccessDenied:
+                raise
             except TransportError:
                 if loop.time() - heard_s > patience_s:
                     raise
