@@ -6,6 +6,7 @@ options. (Command-line verbs are registered in the same way; they are click comm
     load("fedactors.aggregation", "fedavg")                        the class
     build("fedactors.aggregation", "fedavg", {"option": 1})        an instance, its options checked
     load_learner("learner.py:DigitsLearner", base_dir)             what a user's own file defines
+    load_learner("flower:client.py:client_fn", base_dir)           the same, written in another framework's style
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ KINDS: Mapping[str, str] = {
     "fedactors.compression": "form of updates",
     "fedactors.storage": "model store",
     "fedactors.transport": "transport",
+    "fedactors.learner": "learner style",
     "fedactors.cli": "verb",
 }
 """What the members of each entry-point group are called."""
+
+STYLES = "fedactors.learner"
+"""The group of what makes learners of code that was written for another framework."""
 
 VALUE_CHARS_MAX = 80
 """Of a wrong value, in a message."""
@@ -185,17 +190,17 @@ def load_learner(entry: str, base_dir: Path) -> Any:
     Relative files start at `base_dir`. The file's directory (for a module, `base_dir`) is put on the import path, so that it
     can import what lies beside it, as if it were run by `python file.py`.
 
+    Code that was written for another framework has its learner style in front, `style:file.py:object` or `style:file.py`: the
+    style, a member of the group fedactors.learner, is given what imports the object, or runs the file, and makes an entry of it.
+
     Raises:
-        ConfigError: there is no such file, module or object.
+        ConfigError: there is no such file, module, object or style.
         LearnerFailed: importing it raised; one line with the exception, the file and the line.
     """
     find_learner(entry, base_dir)
-    place, _, wanted = entry.rpartition(":")
-    module = _file_module(entry, base_dir / place) if place.endswith(".py") else _named_module(entry, place, base_dir)
-    if not hasattr(module, wanted):
-        public = [name for name in vars(module) if not name.startswith("_")]
-        raise ConfigError(f"learner entry {entry!r}: {place} has no {wanted!r}{did_you_mean(wanted, public)}")
-    return getattr(module, wanted)
+    style, code = _styled(entry)
+    importing = functools.partial(_imported, entry, code, base_dir)
+    return importing() if style is None else load(STYLES, style)(importing)
 
 
 def find_learner(entry: str, base_dir: Path) -> None:
@@ -204,13 +209,52 @@ def find_learner(entry: str, base_dir: Path) -> None:
     Raises:
         ConfigError: it is not.
     """
-    place, _, wanted = entry.rpartition(":")
-    if not place or not wanted:
+    style, code = _styled(entry)
+    place, wanted = _parted(code)
+    if not place or not (wanted or style):
         raise ConfigError(f"learner entry {entry!r} is not of the form file.py:object or package.module:object")
+    if ":" in place:
+        first, known = place.partition(":")[0], names(STYLES)
+        raise ConfigError(
+            f"learner entry {entry!r}: no learner style named {first!r}{did_you_mean(first, known)} (known: {', '.join(known)})"
+        )
     if place.endswith(".py") and not (base_dir / place).is_file():
         beside = [file.name for file in (base_dir / place).parent.glob("*.py")]
         hint = did_you_mean(Path(place).name, beside)
         raise ConfigError(f"learner entry {entry!r}: there is no file {(base_dir / place).resolve()}{hint}")
+
+
+def _styled(entry: str) -> tuple[str | None, str]:
+    """The learner style in front of an entry, if there is one, and the rest. A module of a style's name is still a module."""
+    style, _, code = entry.partition(":")
+    has_style = (":" in code or code.endswith(".py")) and style in names(STYLES)
+    return (style, code) if has_style else (None, entry)
+
+
+def _parted(code: str) -> tuple[str, str]:
+    """Of `place:object` both; of a file alone no object."""
+    place, _, wanted = code.rpartition(":")
+    return (place, wanted) if place or not code.endswith(".py") else (code, "")
+
+
+def _imported(entry: str, code: str, base_dir: Path) -> Any:
+    """The object that is named; where only a file is, run it as a program and return None."""
+    place, wanted = _parted(code)
+    if not wanted:
+        _run(base_dir / place)
+        return None
+    module = _file_module(entry, base_dir / place) if place.endswith(".py") else _named_module(entry, place, base_dir)
+    if not hasattr(module, wanted):
+        public = [name for name in vars(module) if not name.startswith("_")]
+        raise ConfigError(f"learner entry {entry!r}: {place} has no {wanted!r}{did_you_mean(wanted, public)}")
+    return getattr(module, wanted)
+
+
+def _run(file: Path) -> None:
+    """Run a file as `python file.py` does, in this process and thread; whatever it raises, it raises."""
+    file = file.resolve()
+    _put_on_path(file.parent)
+    exec(compile(file.read_bytes(), str(file), "exec"), {"__name__": "__main__", "__file__": str(file)})  # noqa: S102  # the user's
 
 
 def _file_module(entry: str, file: Path) -> ModuleType:
