@@ -35,6 +35,7 @@ from fedactors.actors.resumption import resume
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
+from fedactors.config.differential import local as local_privacy
 from fedactors.config.masking import mask_broker
 from fedactors.errors import ConfigError, FederationFailed, StoreError, TransportError
 from fedactors.form import Travelling
@@ -164,6 +165,7 @@ class Federation:
                 form=configuration.form_spec(config),
                 form_optional=form.optional,
                 sealing=configuration.sealing_spec(config),
+                local_privacy=local_privacy(config),
             ),
             policy=UploadPolicy(
                 config.limits.model_bytes_max,

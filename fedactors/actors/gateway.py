@@ -35,6 +35,7 @@ from fedactors.actors.messages import (
     ToGateway,
     ToLearnerProxy,
 )
+from fedactors.dp.local import LocalPrivacy
 from fedactors.errors import (
     AccessDenied,
     ActorError,
@@ -102,6 +103,7 @@ class SessionTerms:
         form: in which updates are wished for, of learners that know it.
         form_optional: others may take part, and send theirs as they are.
         sealing: how versions and updates are encrypted among the learners.
+        local_privacy: how updates are clipped and given noise before they leave.
     """
 
     federation: str
@@ -116,6 +118,7 @@ class SessionTerms:
     form: FormSpec = AS_IT_IS
     form_optional: bool = True
     sealing: SealingSpec = UNSEALED
+    local_privacy: LocalPrivacy | None = None
 
     def form_for(self, hello: Hello) -> FormSpec:
         """In which form a learner's updates are wished for."""
@@ -339,6 +342,7 @@ class Gateway(Actor[ToGateway]):
             variates=terms.scope.variates,
             form=terms.form_for(hello),
             sealing=terms.sealing,
+            local_privacy=terms.local_privacy,
             eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
         )
         async with await welcome(stream, greeting) as session:

@@ -85,6 +85,7 @@ class LearnerClient:
         spool: Spool | None = None,
         forms: Forms = NO_FORMS,
         key: Key | None = None,
+        dp_epsilon_max: float | None = None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -99,6 +100,8 @@ class LearnerClient:
             spool: keeps updates that are not delivered yet for the learner's next process; None: they end with this one.
             forms: in which updates can be packed, if the controller wishes for one; by default they travel as they are.
             key: of a federation that seals its models; with one, nothing goes out unsealed.
+            dp_epsilon_max: what its updates may tell of its data, by local differential privacy; with one, nothing goes out
+                without noise, and no update that would exceed it.
 
         Raises:
             LearnerFailed: what the learner declares of itself makes no sense.
@@ -120,6 +123,7 @@ class LearnerClient:
         self._delivering: TaskId | None = None
         self._forms = forms
         self._masks: MaskedRounds | None = None
+        self._dp_epsilon_max = dp_epsilon_max
         self._spool = spool
         self._token = b"" if spool is None else spool.token
         for update in () if spool is None else spool.updates():
@@ -220,6 +224,7 @@ class LearnerClient:
             form = self._form(terms.form)
             self._begin_masking(form, resumed=terms.resumed)
             self._desk.begin(scope, IDENTITY if self._masks else form, terms.sealing, resumed=terms.resumed)
+            self._desk.protect(terms.local_privacy, self._dp_epsilon_max)
         except ConfigError:
             await self._part(session)
             raise

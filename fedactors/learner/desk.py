@@ -9,7 +9,8 @@ from typing import TypeAlias, assert_never
 
 from structlog.stdlib import BoundLogger
 
-from fedactors.errors import FedactorsError
+from fedactors.dp.local import LocalPrivacy, Protection
+from fedactors.errors import ConfigError, FedactorsError
 from fedactors.form import IDENTITY, Form
 from fedactors.learner.base import Learner
 from fedactors.learner.masked_rounds import MaskedRounds
@@ -71,6 +72,7 @@ class Desk:
         self._model: GlobalModel | None = None
         self._packing = Packing()
         self._masks: MaskedRounds | None = None
+        self._protection: Protection | None = None
         self._cast_is_told = False
         self._unpacked_is_told = False
 
@@ -89,6 +91,23 @@ class Desk:
             self._scope, self._sealing = scope, sealing
         if form != self._packing.form or not resumed:
             self._packing = Packing(form)
+
+    def protect(self, terms: LocalPrivacy | None, epsilon_max: float | None) -> None:
+        """Updates are clipped and given noise as these terms say; None: they leave as they are.
+
+        Raises:
+            ConfigError: they say nothing, or something else than before, and this learner counts what it has told.
+        """
+        if terms is None and epsilon_max is not None:
+            said = f"this learner tells no more than epsilon {epsilon_max:g}, and the federation asks for no noise"
+            raise ConfigError(f"{said}; write mechanism = 'local' in the controller's table [dp], or take the limit away")
+        if terms is not None and self._scope.variates:
+            raise ConfigError("the controller asks for control variates, from which updates follow without their noise")
+        if self._protection is not None and terms != self._protection.terms:
+            raise ConfigError("the controller asks for other noise than before; start this learner anew, to count anew")
+        if self._protection is None and terms is not None:
+            self._protection = Protection(terms, epsilon_max)
+        self._trainee.protection = self._protection
 
     def mask(self, masks: MaskedRounds | None) -> None:
         """Updates leave under the masks of these rounds; None: under none."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from fedactors.dp.local import EPSILON, Protection
 from fedactors.learner.answers import Trained, answer_evaluate, answer_initialise, answer_train, take_weights
 from fedactors.learner.baggage import Baggage
 from fedactors.learner.base import Learner
@@ -23,6 +24,7 @@ class Trainee:
     whether or not that training's update counted.
 
     Attributes:
+        protection: what is done to an update before it leaves, control variates excepted; None: nothing.
         unmatched: (key, pattern) pairs of the scope's patterns that match no tensor of the learner; known once it was at work.
     """
 
@@ -32,6 +34,7 @@ class Trainee:
         self._baggage: Baggage | None = None
         self._control = ControlVariates() if scope.variates else None
         self._has_weights = False
+        self.protection: Protection | None = None
         self.unmatched: tuple[tuple[str, str], ...] = ()
 
     def initialise(self) -> Weights:
@@ -52,9 +55,10 @@ class Trainee:
 
         Raises:
             LearnerFailed: beside the above, local steps of unknown number or length where control variates follow from them.
+            PrivacyBudgetSpent: the learner does not want to tell more of its data.
         """
         if self._control is None:
-            return self._train(model.weights, model.layout, params, clock)
+            return self._train_protected(model, params, clock)
         x, c = parted(model.weights)
         given = replace(params, correction=self._control.correction(model.version, c))
         trained = self._train(x, Layout.of(x), given, clock)
@@ -71,6 +75,17 @@ class Trainee:
         """Evaluate a version."""
         received = model.weights if self._control is None else parted(model.weights)[0]
         return answer_evaluate(self._learner, self._take(received), params)
+
+    def _train_protected(self, model: GlobalModel, params: TrainParams, clock: Callable[[], float]) -> Trained:
+        """Train, and clip and add noise where the federation or the learner's own limit asks for it."""
+        protection = self.protection
+        if protection is None:
+            return self._train(model.weights, model.layout, params, clock)
+        protection.admit(params.round)
+        trained = self._train(model.weights, model.layout, params, clock)
+        weights = protection.protect(trained.weights, model.weights)
+        metrics = {**trained.report.metrics, EPSILON: protection.epsilon}
+        return replace(trained, weights=weights, report=replace(trained.report, metrics=metrics))
 
     def _train(self, received: Weights, layout: Layout, params: TrainParams, clock: Callable[[], float]) -> Trained:
         """Train from tensors that were received, which are of this layout."""

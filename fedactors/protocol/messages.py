@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from fedactors.dp.local import LocalPrivacy
 from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.model import LearnerId, Version
 from fedactors.privacy.sealing import UNSEALED, SealingSpec
@@ -126,6 +127,7 @@ class Welcome:
         variates: control variates travel behind them.
         form: in which updates are wished for.
         sealing: how versions and updates are encrypted among the learners.
+        local_privacy: how updates are clipped and given noise before they leave; None: they are not.
     """
 
     token: bytes
@@ -140,6 +142,7 @@ class Welcome:
     variates: bool = False
     form: FormSpec = AS_IT_IS
     sealing: SealingSpec = UNSEALED
+    local_privacy: LocalPrivacy | None = None
 
 
 @dataclass(frozen=True, slots=True)

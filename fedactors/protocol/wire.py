@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
+from fedactors.dp.local import LocalPrivacy
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
 from fedactors.form import AS_IT_IS, FORM_NAME_CHARS_MAX, FORMS_MAX, FormSpec
 from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
@@ -155,6 +157,7 @@ def _hello(message: pb.Hello) -> Hello:
 
 def _welcome_written(welcome: Welcome) -> pb.Welcome:
     apart: dict[str, Any] = {"form": _form_written(welcome.form), "sealing": _sealing_written(welcome.sealing)}
+    apart["local_privacy"] = None if welcome.local_privacy is None else pb.LocalPrivacy(**asdict(welcome.local_privacy))
     return pb.Welcome(**{name: apart[name] if name in apart else getattr(welcome, name) for name in Welcome.__slots__})
 
 
@@ -177,7 +180,16 @@ def _welcome(message: pb.Welcome) -> Welcome:
         variates=message.variates,
         form=_form(message.form),
         sealing=_sealing(message.sealing),
+        local_privacy=_local_privacy(message.local_privacy) if message.HasField("local_privacy") else None,
     )
+
+
+def _local_privacy(message: pb.LocalPrivacy) -> LocalPrivacy:
+    clip_norm, noise_multiplier, delta = message.clip_norm, message.noise_multiplier, message.delta
+    if not (0 < clip_norm < math.inf and 0 < noise_multiplier < math.inf and 0 < delta < 1):
+        given = f"clip_norm = {clip_norm:g}, noise_multiplier = {noise_multiplier:g}, delta = {delta:g}"
+        raise RemoteProtocolError(f"a welcome with {given}; the first two are above 0 and finite, delta is between 0 and 1")
+    return LocalPrivacy(clip_norm, noise_multiplier, delta)
 
 
 def _form_written(form: FormSpec) -> pb.Form | None:

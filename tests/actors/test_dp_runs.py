@@ -103,6 +103,24 @@ async def test_a_secret_draw_follows_from_no_seed_that_learners_know():
     assert len(cohorts) == 2
 
 
+LOCAL = {**CENTRAL, "mechanism": "local"}
+
+
+async def test_learners_add_the_noise_themselves_and_report_what_they_have_spent():
+    results, weights = await run({"dp": LOCAL, "aggregation": {"rule": "trimmed_mean", "options": {"trim": 0.34}}})
+    assert spent(results) == [pytest.approx(epsilon(rounds, 1.5, 1e-5)) for rounds in (1, 2, 3, 4)]
+    parts = results.rounds[3].learners.values()
+    assert [part.train_metrics["epsilon"] for part in parts] == [pytest.approx(epsilon(4, 1.5, 1e-5))] * LEARNERS
+    assert np.std(weights["w"]) > np.sqrt(4) * 3.0 / LEARNERS
+
+
+async def test_a_run_of_learners_that_protect_themselves_stops_at_its_budget():
+    limit = (epsilon(2, 1.5, 1e-5) + epsilon(3, 1.5, 1e-5)) / 2
+    results, _ = await run({"dp": {**LOCAL, "epsilon_max": limit}, "stop": {"rounds": 100}})
+    assert len(results.rounds) == 2
+    assert results.stop_reason.startswith("privacy budget")
+
+
 def resumable(path: Path, rounds: int, **dp: Any) -> dict[str, Any]:
     return {
         "dp": {**CENTRAL, "adaptive": {"count_noise": 9.0}, "noise_seed": 1, **dp},

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x64\x61\x63tors/v1/federation.proto\x12\x0c\x66\x65\x64\x61\x63tors.v1\"\xa1\x02\n\x0eLearnerMessage\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.fedactors.v1.HelloH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.fedactors.v1.HeartbeatH\x00\x12,\n\tevaluated\x18\x03 \x01(\x0b\x32\x17.fedactors.v1.EvaluatedH\x00\x12\x31\n\x0ctask_failure\x18\x04 \x01(\x0b\x32\x19.fedactors.v1.TaskFailureH\x00\x12(\n\x07goodbye\x18\x05 \x01(\x0b\x32\x15.fedactors.v1.GoodbyeH\x00\x12(\n\x07masking\x18\x06 \x01(\x0b\x32\x15.fedactors.v1.MaskingH\x00\x42\x06\n\x04\x62ody\"\xd2\x01\n\x05Hello\x12\x14\n\x0cwire_version\x18\x01 \x01(\r\x12\x12\n\nfederation\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\x0c\x12\x1a\n\x12num_train_examples\x18\x05 \x01(\x04\x12\x19\n\x11num_test_examples\x18\x06 \x01(\x04\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x12\n\ntasks_held\x18\x08 \x03(\t\x12\x10\n\x08software\x18\t \x01(\t\x12\r\n\x05\x66orms\x18\n \x03(\t\"\'\n\tEvaluated\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"(\n\x0bTaskFailure\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\"\x93\x02\n\x11\x43ontrollerMessage\x12(\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.fedactors.v1.WelcomeH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.fedactors.v1.HeartbeatH\x00\x12\"\n\x04task\x18\x03 \x01(\x0b\x32\x12.fedactors.v1.TaskH\x00\x12&\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x14.fedactors.v1.CancelH\x00\x12(\n\x07goodbye\x18\x05 \x01(\x0b\x32\x15.fedactors.v1.GoodbyeH\x00\x12(\n\x07masking\x18\x06 \x01(\x0b\x32\x15.fedactors.v1.MaskingH\x00\x42\x06\n\x04\x62ody\"\x8d\x02\n\x07Welcome\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x13\n\x0bheartbeat_s\x18\x02 \x01(\x01\x12\x14\n\x0clost_after_s\x18\x03 \x01(\x01\x12\x13\n\x0b\x63hunk_bytes\x18\x04 \x01(\r\x12\x0f\n\x07resumed\x18\x05 \x01(\x08\x12\x12\n\nfederation\x18\x06 \x01(\t\x12\x13\n\x0b\x65\x61ger_bytes\x18\x07 \x01(\r\x12\r\n\x05local\x18\x08 \x03(\t\x12\x0e\n\x06shared\x18\t \x03(\t\x12\x10\n\x08variates\x18\n \x01(\x08\x12 \n\x04\x66orm\x18\x0b \x01(\x0b\x32\x12.fedactors.v1.Form\x12&\n\x07sealing\x18\x0c \x01(\x0b\x32\x15.fedactors.v1.Sealing\"=\n\x07Sealing\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07options\x18\x02 \x01(\x0c\x12\x11\n\tweighting\x18\x03 \x01(\t\"%\n\x04\x46orm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07options\x18\x02 \x01(\x0c\"N\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"\x16\n\x06\x43\x61ncel\x12\x0c\n\x04task\x18\x01 \x01(\t\"\x0b\n\tHeartbeat\"4\n\x07Masking\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\xa8\x01\n\x07Goodbye\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.fedactors.v1.Goodbye.Reason\x12\x0b\n\x03why\x18\x02 \x01(\t\"b\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x08\n\x04LEFT\x10\x01\x12\x0c\n\x08\x46INISHED\x10\x02\x12\r\n\tDISPLACED\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\x12\x0c\n\x08\x44RAINING\x10\x05\"8\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\"U\n\x0c\x46\x65tchRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x15\n\rlayout_digest\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"t\n\nBlobHeader\x12\x15\n\rlayout_digest\x18\x01 \x01(\x0c\x12)\n\x07tensors\x18\x02 \x03(\x0b\x32\x18.fedactors.v1.TensorSpec\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\"3\n\x05\x43hunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04xxh3\x18\x02 \x01(\x06\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"\x86\x01\n\tBlobFrame\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x18.fedactors.v1.BlobHeader\x12+\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.fedactors.v1.FetchRefusal\x12\"\n\x05\x63hunk\x18\x0f \x01(\x0b\x32\x13.fedactors.v1.Chunk\"\x1b\n\x0c\x46\x65tchRefusal\x12\x0b\n\x03why\x18\x01 \x01(\t\"r\n\x0bPushOpening\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0c\n\x04task\x18\x02 \x01(\t\x12&\n\x04\x62lob\x18\x03 \x01(\x0b\x32\x18.fedactors.v1.BlobHeader\x12\x0e\n\x06report\x18\x04 \x01(\x0c\x12\x0e\n\x06upload\x18\x05 \x01(\x0c\"[\n\tPushFrame\x12*\n\x07opening\x18\x01 \x01(\x0b\x32\x19.fedactors.v1.PushOpening\x12\"\n\x05\x63hunk\x18\x0f \x01(\x0b\x32\x13.fedactors.v1.Chunk\"i\n\tPushReply\x12(\n\x05grant\x18\x01 \x01(\x0b\x32\x17.fedactors.v1.PushGrantH\x00\x12*\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x18.fedactors.v1.PushAnswerH\x00\x42\x06\n\x04\x62ody\"\x1b\n\tPushGrant\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"<\n\nPushAnswer\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t2\xda\x01\n\nFederation\x12L\n\x07Session\x12\x1c.fedactors.v1.LearnerMessage\x1a\x1f.fedactors.v1.ControllerMessage(\x01\x30\x01\x12@\n\x05\x46\x65tch\x12\x1a.fedactors.v1.FetchRequest\x1a\x17.fedactors.v1.BlobFrame(\x01\x30\x01\x12<\n\x04Push\x12\x17.fedactors.v1.PushFrame\x1a\x17.fedactors.v1.PushReply(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x65\x64\x61\x63tors/v1/federation.proto\x12\x0c\x66\x65\x64\x61\x63tors.v1\"\xa1\x02\n\x0eLearnerMessage\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.fedactors.v1.HelloH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.fedactors.v1.HeartbeatH\x00\x12,\n\tevaluated\x18\x03 \x01(\x0b\x32\x17.fedactors.v1.EvaluatedH\x00\x12\x31\n\x0ctask_failure\x18\x04 \x01(\x0b\x32\x19.fedactors.v1.TaskFailureH\x00\x12(\n\x07goodbye\x18\x05 \x01(\x0b\x32\x15.fedactors.v1.GoodbyeH\x00\x12(\n\x07masking\x18\x06 \x01(\x0b\x32\x15.fedactors.v1.MaskingH\x00\x42\x06\n\x04\x62ody\"\xd2\x01\n\x05Hello\x12\x14\n\x0cwire_version\x18\x01 \x01(\r\x12\x12\n\nfederation\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\x0c\x12\x1a\n\x12num_train_examples\x18\x05 \x01(\x04\x12\x19\n\x11num_test_examples\x18\x06 \x01(\x04\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x12\n\ntasks_held\x18\x08 \x03(\t\x12\x10\n\x08software\x18\t \x01(\t\x12\r\n\x05\x66orms\x18\n \x03(\t\"\'\n\tEvaluated\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"(\n\x0bTaskFailure\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\"\x93\x02\n\x11\x43ontrollerMessage\x12(\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.fedactors.v1.WelcomeH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.fedactors.v1.HeartbeatH\x00\x12\"\n\x04task\x18\x03 \x01(\x0b\x32\x12.fedactors.v1.TaskH\x00\x12&\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x14.fedactors.v1.CancelH\x00\x12(\n\x07goodbye\x18\x05 \x01(\x0b\x32\x15.fedactors.v1.GoodbyeH\x00\x12(\n\x07masking\x18\x06 \x01(\x0b\x32\x15.fedactors.v1.MaskingH\x00\x42\x06\n\x04\x62ody\"\xc0\x02\n\x07Welcome\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x13\n\x0bheartbeat_s\x18\x02 \x01(\x01\x12\x14\n\x0clost_after_s\x18\x03 \x01(\x01\x12\x13\n\x0b\x63hunk_bytes\x18\x04 \x01(\r\x12\x0f\n\x07resumed\x18\x05 \x01(\x08\x12\x12\n\nfederation\x18\x06 \x01(\t\x12\x13\n\x0b\x65\x61ger_bytes\x18\x07 \x01(\r\x12\r\n\x05local\x18\x08 \x03(\t\x12\x0e\n\x06shared\x18\t \x03(\t\x12\x10\n\x08variates\x18\n \x01(\x08\x12 \n\x04\x66orm\x18\x0b \x01(\x0b\x32\x12.fedactors.v1.Form\x12&\n\x07sealing\x18\x0c \x01(\x0b\x32\x15.fedactors.v1.Sealing\x12\x31\n\rlocal_privacy\x18\x0e \x01(\x0b\x32\x1a.fedactors.v1.LocalPrivacy\"=\n\x07Sealing\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07options\x18\x02 \x01(\x0c\x12\x11\n\tweighting\x18\x03 \x01(\t\"%\n\x04\x46orm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07options\x18\x02 \x01(\x0c\"J\n\x0cLocalPrivacy\x12\x11\n\tclip_norm\x18\x01 \x01(\x01\x12\x18\n\x10noise_multiplier\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\"N\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"\x16\n\x06\x43\x61ncel\x12\x0c\n\x04task\x18\x01 \x01(\t\"\x0b\n\tHeartbeat\"4\n\x07Masking\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\xa8\x01\n\x07Goodbye\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.fedactors.v1.Goodbye.Reason\x12\x0b\n\x03why\x18\x02 \x01(\t\"b\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x08\n\x04LEFT\x10\x01\x12\x0c\n\x08\x46INISHED\x10\x02\x12\r\n\tDISPLACED\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\x12\x0c\n\x08\x44RAINING\x10\x05\"8\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\"U\n\x0c\x46\x65tchRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x15\n\rlayout_digest\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"t\n\nBlobHeader\x12\x15\n\rlayout_digest\x18\x01 \x01(\x0c\x12)\n\x07tensors\x18\x02 \x03(\x0b\x32\x18.fedactors.v1.TensorSpec\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\"3\n\x05\x43hunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04xxh3\x18\x02 \x01(\x06\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"\x86\x01\n\tBlobFrame\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x18.fedactors.v1.BlobHeader\x12+\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.fedactors.v1.FetchRefusal\x12\"\n\x05\x63hunk\x18\x0f \x01(\x0b\x32\x13.fedactors.v1.Chunk\"\x1b\n\x0c\x46\x65tchRefusal\x12\x0b\n\x03why\x18\x01 \x01(\t\"r\n\x0bPushOpening\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0c\n\x04task\x18\x02 \x01(\t\x12&\n\x04\x62lob\x18\x03 \x01(\x0b\x32\x18.fedactors.v1.BlobHeader\x12\x0e\n\x06report\x18\x04 \x01(\x0c\x12\x0e\n\x06upload\x18\x05 \x01(\x0c\"[\n\tPushFrame\x12*\n\x07opening\x18\x01 \x01(\x0b\x32\x19.fedactors.v1.PushOpening\x12\"\n\x05\x63hunk\x18\x0f \x01(\x0b\x32\x13.fedactors.v1.Chunk\"i\n\tPushReply\x12(\n\x05grant\x18\x01 \x01(\x0b\x32\x17.fedactors.v1.PushGrantH\x00\x12*\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x18.fedactors.v1.PushAnswerH\x00\x42\x06\n\x04\x62ody\"\x1b\n\tPushGrant\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"<\n\nPushAnswer\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0f\n\x07refusal\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t2\xda\x01\n\nFederation\x12L\n\x07Session\x12\x1c.fedactors.v1.LearnerMessage\x1a\x1f.fedactors.v1.ControllerMessage(\x01\x30\x01\x12@\n\x05\x46\x65tch\x12\x1a.fedactors.v1.FetchRequest\x1a\x17.fedactors.v1.BlobFrame(\x01\x30\x01\x12<\n\x04Push\x12\x17.fedactors.v1.PushFrame\x1a\x17.fedactors.v1.PushReply(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,45 +32,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTROLLERMESSAGE']._serialized_start=636
   _globals['_CONTROLLERMESSAGE']._serialized_end=911
   _globals['_WELCOME']._serialized_start=914
-  _globals['_WELCOME']._serialized_end=1183
-  _globals['_SEALING']._serialized_start=1185
-  _globals['_SEALING']._serialized_end=1246
-  _globals['_FORM']._serialized_start=1248
-  _globals['_FORM']._serialized_end=1285
-  _globals['_TASK']._serialized_start=1287
-  _globals['_TASK']._serialized_end=1365
-  _globals['_CANCEL']._serialized_start=1367
-  _globals['_CANCEL']._serialized_end=1389
-  _globals['_HEARTBEAT']._serialized_start=1391
-  _globals['_HEARTBEAT']._serialized_end=1402
-  _globals['_MASKING']._serialized_start=1404
-  _globals['_MASKING']._serialized_end=1456
-  _globals['_GOODBYE']._serialized_start=1459
-  _globals['_GOODBYE']._serialized_end=1627
-  _globals['_GOODBYE_REASON']._serialized_start=1529
-  _globals['_GOODBYE_REASON']._serialized_end=1627
-  _globals['_TENSORSPEC']._serialized_start=1629
-  _globals['_TENSORSPEC']._serialized_end=1685
-  _globals['_FETCHREQUEST']._serialized_start=1687
-  _globals['_FETCHREQUEST']._serialized_end=1772
-  _globals['_BLOBHEADER']._serialized_start=1774
-  _globals['_BLOBHEADER']._serialized_end=1890
-  _globals['_CHUNK']._serialized_start=1892
-  _globals['_CHUNK']._serialized_end=1943
-  _globals['_BLOBFRAME']._serialized_start=1946
-  _globals['_BLOBFRAME']._serialized_end=2080
-  _globals['_FETCHREFUSAL']._serialized_start=2082
-  _globals['_FETCHREFUSAL']._serialized_end=2109
-  _globals['_PUSHOPENING']._serialized_start=2111
-  _globals['_PUSHOPENING']._serialized_end=2225
-  _globals['_PUSHFRAME']._serialized_start=2227
-  _globals['_PUSHFRAME']._serialized_end=2318
-  _globals['_PUSHREPLY']._serialized_start=2320
-  _globals['_PUSHREPLY']._serialized_end=2425
-  _globals['_PUSHGRANT']._serialized_start=2427
-  _globals['_PUSHGRANT']._serialized_end=2454
-  _globals['_PUSHANSWER']._serialized_start=2456
-  _globals['_PUSHANSWER']._serialized_end=2516
-  _globals['_FEDERATION']._serialized_start=2519
-  _globals['_FEDERATION']._serialized_end=2737
+  _globals['_WELCOME']._serialized_end=1234
+  _globals['_SEALING']._serialized_start=1236
+  _globals['_SEALING']._serialized_end=1297
+  _globals['_FORM']._serialized_start=1299
+  _globals['_FORM']._serialized_end=1336
+  _globals['_LOCALPRIVACY']._serialized_start=1338
+  _globals['_LOCALPRIVACY']._serialized_end=1412
+  _globals['_TASK']._serialized_start=1414
+  _globals['_TASK']._serialized_end=1492
+  _globals['_CANCEL']._serialized_start=1494
+  _globals['_CANCEL']._serialized_end=1516
+  _globals['_HEARTBEAT']._serialized_start=1518
+  _globals['_HEARTBEAT']._serialized_end=1529
+  _globals['_MASKING']._serialized_start=1531
+  _globals['_MASKING']._serialized_end=1583
+  _globals['_GOODBYE']._serialized_start=1586
+  _globals['_GOODBYE']._serialized_end=1754
+  _globals['_GOODBYE_REASON']._serialized_start=1656
+  _globals['_GOODBYE_REASON']._serialized_end=1754
+  _globals['_TENSORSPEC']._serialized_start=1756
+  _globals['_TENSORSPEC']._serialized_end=1812
+  _globals['_FETCHREQUEST']._serialized_start=1814
+  _globals['_FETCHREQUEST']._serialized_end=1899
+  _globals['_BLOBHEADER']._serialized_start=1901
+  _globals['_BLOBHEADER']._serialized_end=2017
+  _globals['_CHUNK']._serialized_start=2019
+  _globals['_CHUNK']._serialized_end=2070
+  _globals['_BLOBFRAME']._serialized_start=2073
+  _globals['_BLOBFRAME']._serialized_end=2207
+  _globals['_FETCHREFUSAL']._serialized_start=2209
+  _globals['_FETCHREFUSAL']._serialized_end=2236
+  _globals['_PUSHOPENING']._serialized_start=2238
+  _globals['_PUSHOPENING']._serialized_end=2352
+  _globals['_PUSHFRAME']._serialized_start=2354
+  _globals['_PUSHFRAME']._serialized_end=2445
+  _globals['_PUSHREPLY']._serialized_start=2447
+  _globals['_PUSHREPLY']._serialized_end=2552
+  _globals['_PUSHGRANT']._serialized_start=2554
+  _globals['_PUSHGRANT']._serialized_end=2581
+  _globals['_PUSHANSWER']._serialized_start=2583
+  _globals['_PUSHANSWER']._serialized_end=2643
+  _globals['_FEDERATION']._serialized_start=2646
+  _globals['_FEDERATION']._serialized_end=2864
 # @@protoc_insertion_point(module_scope)

@@ -80,7 +80,7 @@ class ControllerMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., masking: _Optional[_Union[Masking, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates", "form", "sealing")
+    __slots__ = ("token", "heartbeat_s", "lost_after_s", "chunk_bytes", "resumed", "federation", "eager_bytes", "local", "shared", "variates", "form", "sealing", "local_privacy")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     LOST_AFTER_S_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class Welcome(_message.Message):
     VARIATES_FIELD_NUMBER: _ClassVar[int]
     FORM_FIELD_NUMBER: _ClassVar[int]
     SEALING_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_PRIVACY_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     heartbeat_s: float
     lost_after_s: float
@@ -105,7 +106,8 @@ class Welcome(_message.Message):
     variates: bool
     form: Form
     sealing: Sealing
-    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ..., form: _Optional[_Union[Form, _Mapping]] = ..., sealing: _Optional[_Union[Sealing, _Mapping]] = ...) -> None: ...
+    local_privacy: LocalPrivacy
+    def __init__(self, token: _Optional[bytes] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., chunk_bytes: _Optional[int] = ..., resumed: _Optional[bool] = ..., federation: _Optional[str] = ..., eager_bytes: _Optional[int] = ..., local: _Optional[_Iterable[str]] = ..., shared: _Optional[_Iterable[str]] = ..., variates: _Optional[bool] = ..., form: _Optional[_Union[Form, _Mapping]] = ..., sealing: _Optional[_Union[Sealing, _Mapping]] = ..., local_privacy: _Optional[_Union[LocalPrivacy, _Mapping]] = ...) -> None: ...
 
 class Sealing(_message.Message):
     __slots__ = ("method", "options", "weighting")
@@ -124,6 +126,16 @@ class Form(_message.Message):
     name: str
     options: bytes
     def __init__(self, name: _Optional[str] = ..., options: _Optional[bytes] = ...) -> None: ...
+
+class LocalPrivacy(_message.Message):
+    __slots__ = ("clip_norm", "noise_multiplier", "delta")
+    CLIP_NORM_FIELD_NUMBER: _ClassVar[int]
+    NOISE_MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    clip_norm: float
+    noise_multiplier: float
+    delta: float
+    def __init__(self, clip_norm: _Optional[float] = ..., noise_multiplier: _Optional[float] = ..., delta: _Optional[float] = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("id", "kind", "round", "version", "body")
