@@ -7,8 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fedactors.access.audit import Audit
 from fedactors.access.callers import Caller
+from fedactors.actors.doorway import Doorway
 from fedactors.actors.learner_proxy import Neighbours
-from fedactors.actors.messages import BorrowBuffer, EventsFrom, GetBlob, GetStatus, GetVersions, Initialise, Order, ReturnBuffer
+from fedactors.actors.messages import (
+    BorrowBuffer,
+    EventsFrom,
+    GetBlob,
+    GetModel,
+    GetStatus,
+    GetVersions,
+    Initialise,
+    Order,
+    ReturnBuffer,
+)
 from fedactors.errors import Rejected, RemoteProtocolError
 from fedactors.model import Layout
 from fedactors.protocol import (
@@ -33,6 +44,7 @@ from fedactors.protocol.admin import (
     read_download,
     read_list_versions,
     read_order,
+    read_status,
     read_watch,
     send_news,
 )
@@ -47,9 +59,10 @@ NEWS_PAUSE_S = 0.01
 class AdminDesk:
     """Serves the Admin service's methods. It keeps nothing: the actors know everything, the audit log what was asked of them."""
 
-    def __init__(self, actors: Neighbours, model_bytes_max: int, audit: Audit) -> None:
+    def __init__(self, actors: Neighbours, model_bytes_max: int, audit: Audit, doorway: Doorway) -> None:
         self._actors = actors
         self._audit = audit
+        self._doorway = doorway
         self._model_bytes_max = model_bytes_max
 
     @property
@@ -65,10 +78,11 @@ class AdminDesk:
         }
 
     async def _status(self, stream: Stream, _: Caller) -> None:
+        await self._doorway.first(stream, read_status(stream))
         await answer_status(stream, await self._actors.controller.ask(GetStatus()))
 
     async def _watch(self, stream: Stream, caller: Caller) -> None:
-        number = await read_watch(stream)
+        number = await self._doorway.first(stream, read_watch(stream))
         self._audit.did("watched", caller, stream.peer, from_number=number)
         while news := await self._actors.controller.ask(EventsFrom(number)):
             await send_news(stream, news)
@@ -76,7 +90,7 @@ class AdminDesk:
             await asyncio.sleep(NEWS_PAUSE_S)
 
     async def _order(self, stream: Stream, caller: Caller) -> None:
-        request = await read_order(stream)
+        request = await self._doorway.first(stream, read_order(stream))
         try:
             await self._actors.controller.ask(Order(request.verb, request.why))
         except Rejected as refusal:
@@ -87,16 +101,26 @@ class AdminDesk:
             await answer_order(stream, True)
 
     async def _ship(self, stream: Stream, caller: Caller) -> None:
-        opening = await read_opening(stream)
+        opening = await self._doorway.first(stream, read_opening(stream))
         header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
         try:
-            await self._receive(stream, opening, announced_layout(header, None, self._model_bytes_max))
+            layout = announced_layout(header, None, self._model_bytes_max)
+            await self._refuse_second_model()
+            await self._receive(stream, opening, layout)
         except (Rejected, RemoteProtocolError) as refusal:
             self._audit.did("shipped", caller, stream.peer, nbytes=opening.total_bytes, refused=str(refusal))
             await answer_push(stream, PushAnswer(False, "refused", str(refusal)))
         else:
             self._audit.did("shipped", caller, stream.peer, nbytes=opening.total_bytes)
             await answer_push(stream, PushAnswer(True))
+
+    async def _refuse_second_model(self) -> None:
+        """Before any memory is taken for it."""
+        try:
+            model = await self._actors.store.ask(GetModel())
+        except Rejected:
+            return
+        raise Rejected(f"the federation has a model already, version {model.version}")
 
     async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> None:
         buffer = (await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes))).buffer
@@ -108,7 +132,7 @@ class AdminDesk:
         await self._actors.aggregator.ask(Initialise("shipped", layout, buffer))
 
     async def _download(self, stream: Stream, caller: Caller) -> None:
-        version = await read_download(stream)
+        version = await self._doorway.first(stream, read_download(stream))
         try:
             blob = await self._actors.store.ask(GetBlob(version))
         except Rejected as refusal:
@@ -118,6 +142,6 @@ class AdminDesk:
             await send_blob(stream, blob, layout_known=False)
 
     async def _list_versions(self, stream: Stream, _: Caller) -> None:
-        await read_list_versions(stream)
+        await self._doorway.first(stream, read_list_versions(stream))
         kept = await self._actors.store.ask(GetVersions())
         await send_versions(stream, (KeptVersion(e.number, e.created_unix_s, e.nbytes, e.digest, e.facts) for e in kept))

@@ -18,6 +18,7 @@ from fedactors.access.callers import Caller
 from fedactors.access.guard import RECHECK_S, Guard
 from fedactors.actors.admin_desk import AdminDesk
 from fedactors.actors.compute import Compute
+from fedactors.actors.doorway import JOINS_MAX, JOINS_WITHIN_S, Doorway
 from fedactors.actors.learner_proxy import GOODBYE_S, LearnerProxy, Neighbours, UploadPolicy
 from fedactors.actors.messages import (
     Admission,
@@ -57,9 +58,11 @@ from fedactors.protocol import (
     PUSH,
     SESSION,
     WIRE_VERSION,
+    FetchRequest,
     Goodbye,
     GoodbyeReason,
     Hello,
+    PushOpening,
     Session,
     Welcome,
     read_fetch,
@@ -68,7 +71,7 @@ from fedactors.protocol import (
     refuse,
     welcome,
 )
-from fedactors.runtime import Actor, ActorRef, Restart, Supervision, Terminated, handle
+from fedactors.runtime import Actor, ActorRef, Request, Restart, Supervision, Terminated, handle
 from fedactors.scope import WHOLE, Scope
 from fedactors.storage.entries import learner_problem
 from fedactors.task import TaskId, TaskKey, number_problem
@@ -76,10 +79,12 @@ from fedactors.transport import Address, Listener, Stream, Transport
 
 log = get_logger("fedactors.gateway")
 
-R = TypeVar("R")
+T = TypeVar("T", FetchRequest, PushOpening)
 
 TOKEN_BYTES = 16
 CLOSE_GRACE_S = 1.0
+STRANGERS_MORE = 256
+"""Streams that may wait for their first message, beside one for each of `learners_max`."""
 DISMISSED_AT_ONCE = 256
 """Learners that are told goodbye at a time; thousands at once would not all hear it before GOODBYE_S are over."""
 EAGER_BYTES_MAX = 256 * 1024 * 1024
@@ -167,7 +172,8 @@ class Gateway(Actor[ToGateway]):
         self._new_proxy = partial(
             LearnerProxy, neighbours=neighbours, policy=policy, compute=compute, lost_after_s=terms.lost_after_s
         )
-        self._desk = AdminDesk(neighbours, policy.model_bytes_max, self._guard.audit)
+        self._doorway = Doorway(terms.learners_max + STRANGERS_MORE, terms.hello_timeout_s)
+        self._desk = AdminDesk(neighbours, policy.model_bytes_max, self._guard.audit, self._doorway)
         self._listeners: list[Listener] = []
         self._learners: dict[LearnerId, Admitted] = {}
         self._tokens: dict[bytes, Admitted] = {}
@@ -268,6 +274,7 @@ class Gateway(Actor[ToGateway]):
     @handle
     def proxy_ended(self, message: Terminated) -> None:
         """A proxy is gone: its learner left, or the proxy failed."""
+        self._doorway.close(message.ref)
         admitted = self._by_proxy.get(message.ref)
         if admitted is not None:
             self._forget(admitted)
@@ -320,8 +327,12 @@ class Gateway(Actor[ToGateway]):
 
     async def _serve_session(self, stream: Stream, caller: Caller) -> None:
         terms = self._terms
-        hello = await read_hello(stream, timeout_s=terms.hello_timeout_s)
+        hello = await self._doorway.first(stream, read_hello(stream, timeout_s=terms.hello_timeout_s))
         self._guard.check_learner(caller, hello.learner, stream)
+        if self._doorway.joins_too_often(hello.learner, self.clock.now()):
+            times = f"{JOINS_MAX} times within {JOINS_WITHIN_S:g} s"
+            await refuse(stream, Goodbye(GoodbyeReason.DRAINING, f"{hello.learner} has joined {times}: come back later"))
+            return
         try:
             admission = await self.ref.ask(Admit(hello))
         except Rejected as refusal:
@@ -352,18 +363,30 @@ class Gateway(Actor[ToGateway]):
                 await _say_come_back(session)
 
     async def _serve_fetches(self, stream: Stream, caller: Caller) -> None:
-        token, proxy = b"", None
-        while (request := await _next(read_fetch, stream)) is not None:
-            if proxy is None or request.token != token:
-                token, proxy = request.token, await self.ref.ask(FindProxy(request.token, caller))
-            await proxy.ask(ServeFetch(stream, request))
+        await self._serve_transfers(stream, caller, read_fetch, ServeFetch)
 
     async def _serve_pushes(self, stream: Stream, caller: Caller) -> None:
-        token, proxy = b"", None
-        while (opening := await _next(read_opening, stream)) is not None:
-            if proxy is None or opening.token != token:
-                token, proxy = opening.token, await self.ref.ask(FindProxy(opening.token, caller))
-            await proxy.ask(TakePush(stream, opening))
+        await self._serve_transfers(stream, caller, read_opening, TakePush)
+
+    async def _serve_transfers(
+        self,
+        stream: Stream,
+        caller: Caller,
+        read: Callable[[Stream], Awaitable[T]],
+        to_serve: Callable[[Stream, T], Request[None]],
+    ) -> None:
+        """One transfer after another; those of one token belong to one learner."""
+        asked: T | None = await self._doorway.first(stream, read(stream))
+        while asked is not None:
+            token = asked.token
+            proxy = await self.ref.ask(FindProxy(token, caller))
+            with self._doorway.held_by(proxy, stream):
+                while asked is not None and asked.token == token:
+                    try:
+                        await proxy.ask(to_serve(stream, asked))
+                    except ActorStopped:
+                        raise StreamClosed("the session is over; join again") from None
+                    asked = await _next(read, stream)
 
 
 def _digest(token: bytes) -> bytes:
@@ -383,7 +406,7 @@ async def _say_come_back(session: Session) -> None:
             await session.goodbye(GoodbyeReason.DRAINING, "this controller goes down, or begins again: reconnect")
 
 
-async def _next(read: Callable[[Stream], Awaitable[R]], stream: Stream) -> R | None:
+async def _next(read: Callable[[Stream], Awaitable[T]], stream: Stream) -> T | None:
     """The request of the stream's next transfer; None if there is none: a stream that ends between two has done its duty."""
     try:
         return await read(stream)

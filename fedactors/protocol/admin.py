@@ -1,7 +1,7 @@
 """What drivers and operators say to a controller: both sides of each conversation of the Admin service.
 
 client                          controller, by stream.method
-status()                        GET_STATUS     answer_status(stream, status)
+status()                        GET_STATUS     read_status(stream), answer_status(stream, status)
 watch, follow(from_number)      WATCH          read_watch(stream), send_news(stream, events) again and again
 order(verb, why)                ORDER          read_order(stream), answer_order(stream, done, why)
 ship(layout, buffer)            SHIP           as a push: read_opening, receive_blob, answer_push
@@ -193,9 +193,13 @@ class AdminClient:
 # --------------------------------------------------------------------------------------------------------------- the controller
 
 
-async def answer_status(stream: Stream, status: Mapping[str, Any]) -> None:
-    """Read the request for the status and answer it."""
+async def read_status(stream: Stream) -> None:
+    """Read the request for the status."""
     _parsed(pb.StatusRequest, await stream.receive())
+
+
+async def answer_status(stream: Stream, status: Mapping[str, Any]) -> None:
+    """Tell the status."""
     await stream.send(pb.Status(body=bodies.pack("the status", status, BODY_BYTES_MAX)).SerializeToString())
 
 

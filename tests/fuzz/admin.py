@@ -33,9 +33,6 @@ class Said:
     async def receive(self) -> bytes:
         return self._frame
 
-    async def send(self, frame: bytes) -> None:
-        assert frame
-
 
 def check(data: bytes) -> None:
     """The first byte says as what the rest is read."""
@@ -66,7 +63,7 @@ def _list_versions(frame: bytes) -> None:
 
 
 def _status_request(frame: bytes) -> None:
-    _at_once(admin.answer_status(Said(frame), {"state": "waiting"}))
+    _at_once(admin.read_status(Said(frame)))
 
 
 def _news(frame: bytes) -> None:

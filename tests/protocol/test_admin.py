@@ -60,6 +60,7 @@ class Desk:
         await self.methods[stream.method](stream)
 
     async def status(self, stream):
+        await admin.read_status(stream)
         await admin.answer_status(stream, {"state": "running", "learners": {"a": 1}})
 
     async def watch(self, stream):
