@@ -61,6 +61,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("initial", "from a learner" if config.initial_file is None else str(config.initial_file)),
         ("protocol", config.protocol.name + _listed(config.protocol.options)),
         ("selection", config.selection.policy + _listed(config.selection.options)),
+        *_secure(config),
         ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
         *_dp(config),
         ("store", (config.store.url or "the run directory, or memory") + _listed(config.store.options)),
@@ -75,6 +76,23 @@ def _dp(config: Config) -> list[tuple[str, str]]:
     from fedactors.config.differential import in_words
 
     return [] if config.dp.mechanism is None else [("dp", in_words(config))]
+
+
+def _secure(config: Config) -> list[tuple[str, str]]:
+    """How the models are sealed, and what that costs; nothing where they are not."""
+    from fedactors.config import seal, updates_expected
+    from fedactors.observe.figures import size
+    from fedactors.privacy.ckks_cost import estimate
+
+    if (method := seal(config)) is None:
+        return []
+    parameters, updates = method.parameters, updates_expected(config)
+    cost = estimate(parameters, updates)
+    bits = parameters.modulus.bit_length()
+    weight = f"{size(cost.update_bytes)} an update, {size(cost.round_bytes)} a round of {updates}"
+    times = f"about {cost.learner_s:.1f} s of a learner, {cost.controller_s:.2f} s of the controller"
+    strength = f"degree {parameters.degree:,}, {bits} bits: 128-bit secure; the controller has no key"
+    return [("secure", f"ckks, {method.preset}  ({strength})"), ("cost", f"of a million parameters: {weight}; {times}")]
 
 
 def _rule(table: AggregationTable) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fedactors.errors import ModelError
-from fedactors.model import DTYPES, Array, Buffer, Layout
+from fedactors.model import Array, Buffer, Layout
 from fedactors.privacy.ckks_parameters import PRESETS, CkksParameters
 from fedactors.scope import Scope
 
@@ -151,8 +151,3 @@ class SealedScope(Scope):
         if found.parameters.name != self.preset:
             return f"the model is sealed with preset {found.parameters.name!r}, and secure.options.preset is {self.preset!r}"
         return None
-
-
-def value_bytes(parameters: CkksParameters) -> int:
-    """Of ciphertext for each value of a model, but for the last ciphertext's padding."""
-    return 2 * DTYPES[parameters.word].itemsize
