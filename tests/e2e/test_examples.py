@@ -17,15 +17,16 @@ pytestmark = pytest.mark.e2e
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDED = ("quickstart", "torch_digits")
-SHORTENED = {"hospitals": ("accuracy", 0.85, 1.0), "diabetes": ("r2", 0.1, 0.5)}
+SHORTENED = {"hospitals": ("accuracy", 0.85, 1.0), "diabetes": ("r2", 0.1, 0.5), "script": ("accuracy", 0.9, 1.0)}
 """One process and four rounds are enough to see that they learn: a metric, and between what it is then."""
 PROGRAMS = {"embedded": "clinics.py"}
 COMPARED = ("byzantine", "stragglers")
+FLOWER = ("flower_client",)
 PACKAGES = ("own_rule",)
 
 
 def test_every_example_is_tested_here():
-    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *PACKAGES}
+    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *PACKAGES}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == known
 
 
@@ -48,6 +49,17 @@ def test_an_example_learns(tmp_path, example):
     rounds = support.results(tmp_path / "run")["rounds"]
     assert rounds[0]["metrics"][metric] < rounds[-1]["metrics"][metric]
     assert least < rounds[-1]["metrics"][metric] < most
+
+
+@pytest.mark.parametrize("example", FLOWER)
+def test_a_flower_client_comes_to_flowers_own_result(tmp_path, example):
+    """The README's losses are those of Flower 1.41's FedAvg, by `with_flower.py`."""
+    short = ["--in-process", "--set", "stop.rounds=5", "--run-dir", tmp_path / "run"]
+    done = support.fedactors("up", EXAMPLES / example / "federation.toml", *short, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = [round_["metrics"]["loss"] for round_ in support.results(tmp_path / "run")["rounds"]]
+    told = re.search(r"^loss +(.*)$", (EXAMPLES / example / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found == pytest.approx([float(loss) for loss in told[1].split()][:5], abs=1e-4)
 
 
 @pytest.mark.parametrize(("example", "program"), PROGRAMS.items())
