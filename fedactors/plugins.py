@@ -53,7 +53,7 @@ VALUE_CHARS_MAX = 80
 
 
 @functools.lru_cache(maxsize=256)
-def entry_points(*, group: str, **wanted: str) -> EntryPoints:
+def entry_points(*, group: str, **wanted: Any) -> EntryPoints:
     """What is registered; looked up once, for a look takes a file of every installed package."""
     return metadata.entry_points(group=group).select(**wanted)
 
