@@ -1,6 +1,7 @@
 """The command line: `fedactors VERB ...`; one file for each verb, imported when it is called.
 
     check       read a configuration, build everything it names, start nothing
+    new         a project that runs at once, to make your own of
     up          a whole federation: controller, learners and driver
     controller  the same federation from several terminals or machines,
     learner     one process
