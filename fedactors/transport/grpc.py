@@ -48,11 +48,15 @@ class GrpcTransport(Transport):
         keepalive_s: an idle connection with open streams is probed this often.
         keepalive_timeout_s: a probe that is not answered for this long ends the connection.
         reconnect_max_s: longest time between two attempts to connect; it begins at RECONNECT_FIRST_S and grows, with jitter.
+        handshake_s: a listener gives a new connection so long to show that it speaks HTTP/2.
+        idle_s: a listener ends a connection on which no stream is open after so long; who needs it again connects again.
     """
 
     keepalive_s: float = 10.0
     keepalive_timeout_s: float = 5.0
     reconnect_max_s: float = 5.0
+    handshake_s: float = 10.0
+    idle_s: float = 60.0
 
     @override
     async def listen(self, address: Address, accept: Accept) -> GrpcListener:
@@ -101,6 +105,8 @@ class GrpcTransport(Transport):
             ("grpc.so_reuseport", 0),  # else a second listener at the same port takes half of the connections
             ("grpc.max_concurrent_streams", STREAMS_MAX),
             ("grpc.http2.min_ping_interval_without_data_ms", int(self.keepalive_s * 500)),
+            ("grpc.server_handshake_timeout_ms", int(self.handshake_s * 1000)),
+            ("grpc.max_connection_idle_ms", int(self.idle_s * 1000)),
         ]
 
     def _client_options(self, address: Address) -> Options:
