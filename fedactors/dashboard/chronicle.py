@@ -12,6 +12,7 @@ from typing import Any
 
 from fedactors.model import LearnerId
 from fedactors.observe.board import GONE, TROUBLED, Board, Row, State
+from fedactors.observe.figures import natural
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.task import Metrics, Round
 
@@ -138,7 +139,7 @@ class Chronicle:
         """In order of their ids where all are shown; else those in trouble first and those that are gone last."""
         learners = self.board.learners
         if len(learners) <= LEARNERS_SHOWN_MAX:
-            return sorted(learners.items(), key=lambda item: (len(item[0]), item[0]))
+            return sorted(learners.items(), key=lambda item: natural(item[0]))
         order: Sequence[State] = sorted(State, key=lambda state: (state in GONE, state not in TROUBLED))
         names = islice(chain.from_iterable(map(self.board.of_state, order)), LEARNERS_SHOWN_MAX)
         return [(name, learners[name]) for name in names]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
+from fedactors.driver.saved_events import EVENTS_FILE, event_of
 from fedactors.driver.saved_runs import State, look
 from fedactors.driver.versions import AtController, Versions, of_run
 from fedactors.errors import FederationFailed
 from fedactors.protocol import AdminClient, Verb
-from fedactors.record import Event, EventKind
+from fedactors.record import Event
 
 LOOK_EVERY_S = 0.5
 """How often the events of a run in a directory are looked for."""
@@ -94,11 +93,11 @@ class FromDirectory(Source):
 
     @override
     async def events(self) -> AsyncIterator[Sequence[Event]]:
-        with (self._run / "events.jsonl").open("rb") as file:
+        with (self._run / EVENTS_FILE).open("rb") as file:
             while True:
                 lines = await asyncio.to_thread(_whole_lines, file)
                 if lines:
-                    yield [_event(line) for line in lines]
+                    yield [event_of(line) for line in lines]
                 elif (await asyncio.to_thread(look, self._run)).state is not State.RUNNING:
                     return
                 else:
@@ -128,16 +127,3 @@ def _whole_lines(file: Any) -> list[bytes]:
             break
         lines.append(line)
     return lines
-
-
-def _event(line: bytes) -> Event:
-    """The inverse of `RunDirectory.write_event`; null, which stands for what is no number, becomes NaN in metrics."""
-    body: dict[str, Any] = _with_nan(json.loads(line))
-    number, moment, kind = (body.pop(key) for key in ("number", "time", "kind"))
-    return Event(number, datetime.fromisoformat(moment).timestamp(), EventKind(kind), body)
-
-
-def _with_nan(value: Any, *, in_metrics: bool = False) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_nan(inner, in_metrics=in_metrics or key.endswith("metrics")) for key, inner in value.items()}
-    return float("nan") if value is None and in_metrics else value

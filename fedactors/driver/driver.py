@@ -76,6 +76,7 @@ class Driver:
             TransportError: the controller went away; what there is was saved.
         """
         self._directory.write_config(to_toml(self._config))
+        self._directory.write_environment()
         try:
             first_event = await self._persist(self._begin)
             async for news in self._admin.follow(first_event):

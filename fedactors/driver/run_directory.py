@@ -4,6 +4,7 @@
     ├── config.toml            the configuration as run: with every default, and the seed
     ├── journal                what is needed to go on with the run after the death of its controller
     ├── store/                 the versions of the global model, unless the configuration names another model store
+    ├── environment.json       releases and the machine that it was run with
     ├── address                where the controller listens, if other processes can reach it
     ├── events.jsonl           one line for each event, as it happened
     ├── audit.jsonl            who joined, ordered and fetched what, and who was refused
@@ -31,6 +32,7 @@ from typing import Any
 from fedactors import config as configuration
 from fedactors import model_file
 from fedactors.config import Config
+from fedactors.driver.environment import environment
 from fedactors.errors import ConfigError
 from fedactors.journal import FileJournal, Opened
 from fedactors.model import GlobalModel
@@ -41,6 +43,7 @@ from fedactors.task import Metrics
 MODEL_FILE = "model.safetensors"
 SEALED_FILE = "model.sealed.safetensors"
 ADDRESS_FILE = "address"
+ENVIRONMENT_FILE = "environment.json"
 STORE_BYTES_MAX = 10 * 1024**3
 """Of a run's own model store: the oldest versions make room."""
 
@@ -164,6 +167,11 @@ class RunDirectory:
     def write_addresses(self, addresses: Iterable[object]) -> None:
         """Say where the controller listens, a line for each place; what a former life of the run said is void."""
         (self.path / ADDRESS_FILE).write_text("".join(f"{address}\n" for address in addresses), encoding="utf-8")
+
+    def write_environment(self) -> None:
+        """Keep what the run is run with: of the process that leads it now."""
+        text = json.dumps(environment(), indent=2)
+        (self.path / ENVIRONMENT_FILE).write_text(text + "\n", encoding="utf-8")
 
     def write_event(self, event: Event) -> bool:
         """Add one line, unless it stands there from a former life of the run; whether it was added."""

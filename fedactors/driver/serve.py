@@ -49,6 +49,7 @@ async def run_controller(
         federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal, audit=audit))
         if directory is not None:
             directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
+            directory.write_environment()
             directory.write_addresses(federation.addresses)
         await exits.enter_async_context(beside(federation))
         on_federation(federation)

@@ -5,5 +5,10 @@ board       what is known of a run from its events; pure
 display     the board on a terminal, or plain lines
 summary     the end of a run on a few lines
 figures     how numbers are written for people
+account     what came of a run; pure
+tables      it in tables
+chart, page charts and the frame of a page that is one file
+report      a report, as a page, as Markdown or as CSV
+comparison  runs side by side
 difference  how far apart two models are
 """

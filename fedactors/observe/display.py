@@ -11,7 +11,6 @@ Rounds and warnings stay above the picture as lines; the picture itself is gone 
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter
@@ -167,16 +166,11 @@ class Display:
         learners = self._board.learners
         room = max(1, min(LEARNER_ROWS_MAX, self._console.height - LINES_AROUND))
         if len(learners) <= room:
-            return dict(sorted(learners.items(), key=lambda item: _natural(item[0])))
+            return dict(sorted(learners.items(), key=lambda item: figures.natural(item[0])))
         troubled, gone = [state for state in State if state in TROUBLED - GONE], [state for state in State if state in GONE]
         well = [state for state in State if state not in TROUBLED and state not in GONE]
         ordered = chain.from_iterable(map(self._board.of_state, [*troubled, *well, *gone]))
         return {learner: learners[learner] for learner in islice(ordered, room)}
-
-
-def _natural(name: str) -> list[str | int]:
-    """learner-2 comes before learner-10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _cells(learner: LearnerId, row: Row, *, wide: bool) -> list[RenderableType]:

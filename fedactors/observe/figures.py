@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy would come with it, and the help of the command line waits for this module
@@ -36,6 +37,11 @@ def metrics(values: Metrics) -> str:
     names = sorted(values, key=lambda name: "loss" not in name)
     shown = [f"{name} {values[name]:.4g}" for name in names[:METRICS_SHOWN_MAX]]
     return "  ".join([*shown, f"(and {len(names) - len(shown)} more)"] if len(names) > len(shown) else shown)
+
+
+def natural(name: str) -> list[str | int]:
+    """A key by which learner-2 comes before learner-10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def counted(number: int, thing: str) -> str:
