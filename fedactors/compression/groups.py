@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from fedactors.aggregation.lanes import share_out
 from fedactors.form import Form, Residual
 from fedactors.model import DTYPES, Array, Buffer, Layout, Tensor, Weights, is_floating
 
@@ -64,10 +65,19 @@ class Group:
             np.copyto(out[here], there, casting="unsafe")
         return out
 
-    def write(self, model: Buffer, block: slice, values: Floats) -> None:
-        """Write a block of a model's vector, rounded to nearest where the dtype is narrower than the working one."""
-        for here, there in self._parts(model, block):
-            np.copyto(there, values[here], casting="unsafe")
+    def subtract(self, values: Floats, base: Buffer, block: slice) -> None:
+        """Take a block of a model's vector away from these values."""
+        for here, there in self._parts(base, block):
+            np.subtract(values[here], there, out=values[here])
+
+    def write(self, model: Buffer, block: slice, values: Floats, base: Buffer | None = None) -> None:
+        """Write a block of a model's vector, or its sum with that of a base; rounded to nearest where the dtype is narrower."""
+        bases = self._parts(model if base is None else base, block)
+        for (here, there), (_, from_) in zip(self._parts(model, block), bases, strict=True):
+            if base is None:
+                np.copyto(there, values[here], casting="unsafe")
+            else:
+                np.add(values[here], from_, out=there, casting="unsafe")
 
     def name_at(self, index: int) -> str:
         """Whose element stands at a place of the vector."""
@@ -120,7 +130,7 @@ class Source:
         """A block of it, in the working dtype; the caller's own."""
         values = self.group.read(self.update, block)
         if self.base is not None:
-            np.subtract(values, self.group.read(self.base, block), out=values)
+            self.group.subtract(values, self.base, block)
         if self.held_back is not None:
             np.add(values, self.held_back[block], out=values)
         return values
@@ -214,13 +224,12 @@ class GroupedForm(Form):
     def unpack(self, packed: Buffer, base: Buffer, model: Layout, out: Buffer) -> None:
         division = self.division(model)
         views = division.layout.views(packed)
-        with np.errstate(all="ignore"):
-            for group in division.groups:
-                for block in group.blocks():
-                    values = self.decode(group, views, block)
-                    if self.needs_base:
-                        np.add(values, group.read(base, block), out=values)
-                    group.write(out, block, values)
+        for group in division.groups:
+
+            def write(block: slice, group: Group = group) -> None:
+                group.write(out, block, self.decode(group, views, block), base if self.needs_base else None)
+
+            share_out(write, list(group.blocks()), group.size)
         for tensor in division.others:
             np.copyto(_view(tensor, out), views[tensor.name])
 
