@@ -1,4 +1,4 @@
-"""A client in Flower's manner: it runs in Flower, and here, without a change and without flwr. Make it yours from top to bottom."""
+"""A client in Flower's manner: it runs there, and here without a change and without flwr. Make it yours from top to bottom."""
 
 import numpy as np
 from flwr.client import ClientApp, NumPyClient
