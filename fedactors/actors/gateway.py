@@ -185,7 +185,7 @@ class Gateway(Actor[ToGateway]):
     async def started(self) -> None:
         try:
             for place in self._places:
-                self._listeners.append(await place.transport.listen(place.address, self._accept))
+                self._listeners.append(await place.transport.listen(place.address, self._accept, self._guard.admit))
         except AddressError as error:
             self._to.controller.tell(NotListening(error))
         else:

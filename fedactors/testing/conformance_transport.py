@@ -17,6 +17,7 @@ from fedactors.errors import AccessDenied, AddressError, EndOfStream, LocalProto
 from fedactors.transport import Accept, Address, Channel, Listener, Stream, Transport
 
 METHOD = "/check.Transport/Any"
+OTHER_METHOD = "/check.Transport/Other"
 OPEN_S = 5.0
 SOON_S = 10.0
 """Whatever has to happen happens within this time, on a busy machine too."""
@@ -197,7 +198,22 @@ async def a_denied_stream_says_so(transport: Transport, address: Address) -> Non
         await stream.send(b"x")
         stream.deny("you may not any more")
 
-    async with connected(transport, address, deny) as (channel, _):
+    def admit(stream: Stream) -> None:
+        if stream.method == OTHER_METHOD:
+            raise AccessDenied("you may not at all")
+
+    listener = await transport.listen(address, deny, admit)
+    channel = transport.connect(listener.address)
+    try:
+        await _refuses(channel.open(OTHER_METHOD, timeout_s=OPEN_S), AccessDenied, "a stream was opened that was not admitted")
+        await _denies_what_is_open(channel)
+    finally:
+        await channel.close()
+        await listener.close(0.0)
+
+
+async def _denies_what_is_open(channel: Channel) -> None:
+    async with asyncio.timeout(SOON_S):
         for frame in (b"at once", b"later"):
             stream = await channel.open(METHOD, timeout_s=OPEN_S)
             await stream.send(frame)

@@ -122,6 +122,14 @@ When it returns, the stream ends in good order; when it raises AccessDenied, the
 """
 
 
+Admit: TypeAlias = Callable[[Stream], None]
+"""Asked before a stream is opened, at once; raises AccessDenied where it must not be: its client hears of nothing else."""
+
+
+def everybody(_: Stream) -> None:
+    """Admits every stream."""
+
+
 class Listener(ABC):
     """A place where streams arrive."""
 
@@ -164,8 +172,13 @@ class Transport(ABC):
     frame_bytes_max: int = field(default=FRAME_BYTES_MAX, kw_only=True)
 
     @abstractmethod
-    async def listen(self, address: Address, accept: Accept) -> Listener:
+    async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> Listener:
         """Start to take streams at an address.
+
+        Args:
+            address: the place.
+            accept: serves a stream that was admitted.
+            admit: whether a stream is opened at all.
 
         Raises:
             AddressError: it is malformed, in use, or may not be used; the message says which and what to do.

@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from fedactors.errors import AddressError, LocalProtocolError, Unreachable
-from fedactors.transport.base import Accept, Address, Channel, Listener, Stream, Transport
+from fedactors.errors import AccessDenied, AddressError, LocalProtocolError, Unreachable
+from fedactors.transport.base import Accept, Address, Admit, Channel, Listener, Stream, Transport, everybody
 from fedactors.transport.grpc_core import grpc
 from fedactors.transport.grpc_streams import AUTHORIZATION, BEARER, Call, ClientStream, Context, ServerStream, denied
 from fedactors.transport.serving import ACCEPT_END_S, serve
@@ -59,14 +59,14 @@ class GrpcTransport(Transport):
     idle_s: float = 60.0
 
     @override
-    async def listen(self, address: Address, accept: Accept) -> GrpcListener:
+    async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> GrpcListener:
         place, path = target(address), socket_path(address)
         if path is None:
             await _check_port(address)
         else:
             _reclaim(path)
         server = grpc.aio.server(options=self._server_options())
-        listener = GrpcListener(server, accept, self.frame_bytes_max, path)
+        listener = GrpcListener(server, accept, admit, self.frame_bytes_max, path)
         server.add_generic_rpc_handlers((listener.handler,))
         mask = os.umask(stat.S_IRWXG | stat.S_IRWXO)  # nobody else opens the socket, not even before its mode is set
         try:
@@ -134,10 +134,11 @@ class _Handler(grpc.GenericRpcHandler):
 class GrpcListener(Listener):
     """A server; runs one task for each open stream."""
 
-    def __init__(self, server: grpc.aio.Server, accept: Accept, frame_bytes_max: int, path: Path | None) -> None:
+    def __init__(self, server: grpc.aio.Server, accept: Accept, admit: Admit, frame_bytes_max: int, path: Path | None) -> None:
         self.handler = _Handler(self)
         self._server = server
         self._accept = accept
+        self._admit = admit
         self._frame_bytes_max = frame_bytes_max
         self._path = path
         self._lives: set[asyncio.Task[None]] = set()
@@ -145,9 +146,15 @@ class GrpcListener(Listener):
 
     async def serve(self, method: str, _: object, context: Context) -> None:
         """One stream from its opening to its end."""
-        await context.send_initial_metadata(())  # the client's `open` waits for it
         stream = ServerStream(context, method, self._frame_bytes_max)
         stream.is_local = self._path is not None
+        try:
+            self._admit(stream)
+        except AccessDenied as denial:
+            stream.deny(str(denial))
+            await stream.detach()
+            return
+        await context.send_initial_metadata(())  # the client's `open` waits for it
         life = asyncio.get_running_loop().create_task(self._live(stream), name=f"serve {method}")
         self._lives.add(life)
         while not life.done():

@@ -10,7 +10,7 @@ from typing import Literal
 from typing_extensions import override
 
 from fedactors.errors import AccessDenied, AddressError
-from fedactors.transport.base import Accept, Address
+from fedactors.transport.base import Accept, Address, Admit, everybody
 from fedactors.transport.grpc import GrpcChannel, GrpcListener, GrpcTransport, Options, socket_path
 from fedactors.transport.grpc_core import grpc
 from fedactors.transport.grpc_streams import Call
@@ -47,10 +47,10 @@ class GrpcsTransport(GrpcTransport):
         return TlsFiles(self.ca, self.certificate, self.key)
 
     @override
-    async def listen(self, address: Address, accept: Accept) -> GrpcListener:
+    async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> GrpcListener:
         _check_tcp(address)
         self.files.check()
-        return await GrpcTransport.listen(self, address, accept)
+        return await GrpcTransport.listen(self, address, accept, admit)
 
     @override
     def _bind(self, server: grpc.aio.Server, place: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from fedactors.errors import AccessDenied, AddressError, LocalProtocolError, Unreachable
-from fedactors.transport.base import Accept, Address, Channel, Listener, Stream, Transport
+from fedactors.transport.base import Accept, Address, Admit, Channel, Listener, Stream, Transport, everybody
 from fedactors.transport.pipe import Pipe
 from fedactors.transport.serving import ACCEPT_END_S, serve
 
@@ -27,11 +27,11 @@ class MemoryTransport(Transport):
     frames_max: int = 4
 
     @override
-    async def listen(self, address: Address, accept: Accept) -> MemoryListener:
+    async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> MemoryListener:
         present = _listeners.get(address.place)
         if present is not None and present.is_alive:
             raise AddressError(f"{address} is in use in this process: close its listener, or choose another name")
-        listener = _listeners[address.place] = MemoryListener(address, accept, self)
+        listener = _listeners[address.place] = MemoryListener(address, accept, admit, self)
         for waiter in _waiting.pop(address.place, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -99,9 +99,10 @@ class MemoryStream(Stream):
 class MemoryListener(Listener):
     """Runs one task for each open stream."""
 
-    def __init__(self, address: Address, accept: Accept, transport: MemoryTransport) -> None:
+    def __init__(self, address: Address, accept: Accept, admit: Admit, transport: MemoryTransport) -> None:
         self.address = address
         self._accept = accept
+        self._admit = admit
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._streams: dict[asyncio.Task[None], MemoryStream] = {}
@@ -117,6 +118,7 @@ class MemoryListener(Listener):
         up, down = Pipe(client.frames_max), Pipe(self._transport.frames_max)
         served = MemoryStream(method, f"a client of {self.address}", up, down, self._transport.frame_bytes_max)
         served.is_local = True
+        self._admit(served)
         task = self._loop.create_task(self._serve(served), name=f"serve {method}")
         self._streams[task] = served
         task.add_done_callback(self._streams.pop)
