@@ -6,6 +6,7 @@
     wrapping    a rule around a rule: ordered, clipped, frozen, server
     ordered     any rule, with the same bits whatever the order of arrival
     clipped     any rule, over updates of bounded norm
+    private     fedavg and fedbuff with central differential privacy
     frozen      any rule, over the part of the model that is not frozen
 
     fedavg, fedstride, fednova                     one round, folded as it comes

@@ -11,6 +11,7 @@ unsound     rules, weightings, discounts and protocols that do not go together; 
 unsound_secure  what does not go together with versions that nobody but learners can read
 sealing     such versions, for the controller and for its learners
 plugging    the plug-ins that a configuration names
+differential what [dp] asks for; unsound_dp: what it cannot be kept with
 schema      the JSON schema of the file
 """
 
