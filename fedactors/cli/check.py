@@ -62,6 +62,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("protocol", config.protocol.name + _listed(config.protocol.options)),
         ("selection", config.selection.policy + _listed(config.selection.options)),
         *_secure(config),
+        *_masking(config),
         ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
         *_dp(config),
         ("store", (config.store.url or "the run directory, or memory") + _listed(config.store.options)),
@@ -93,6 +94,26 @@ def _secure(config: Config) -> list[tuple[str, str]]:
     times = f"about {cost.learner_s:.1f} s of a learner, {cost.controller_s:.2f} s of the controller"
     strength = f"degree {parameters.degree:,}, {bits} bits: 128-bit secure; the controller has no key"
     return [("secure", f"ckks, {method.preset}  ({strength})"), ("cost", f"of a million parameters: {weight}; {times}")]
+
+
+def _masking(config: Config) -> list[tuple[str, str]]:
+    """How updates are masked, and what that costs; nothing where they are not."""
+    from fedactors.config.masking import cohort_max, masked_form
+    from fedactors.observe.figures import size
+    from fedactors.privacy.masking.cost import estimate
+
+    if (form := masked_form(config)) is None:
+        return []
+    learners = cohort_max(config)
+    cost, holders = estimate(form, learners), form.holders(learners)
+    stay = f"{form.needed(learners)} of {holders} {'neighbours' if holders < learners else 'learners'} must stay"
+    weight = f"{size(cost.update_bytes)} an update"
+    times = f"about {cost.learner_s:.2f} s of a learner, {cost.controller_s:.2f} s of the controller"
+    dropped = f"and {cost.drop_s:.2f} s for each learner that drops out"
+    return [
+        ("secure", f"masking  ({form.bits} bits, {stay}; the controller sees sums alone)"),
+        ("cost", f"of a million parameters: {weight}; {times} {dropped}"),
+    ]
 
 
 def _rule(table: AggregationTable) -> str:

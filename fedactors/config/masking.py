@@ -93,11 +93,3 @@ def cohort_max(config: Config) -> int:
     chosen = updates_expected(config)
     over = float(getattr(build_protocol(config), "over_selection", 0.0))
     return min(math.ceil(round(chosen * (1 + over), 9)), config.learners.count)
-
-
-def in_words(config: Config, method: Masking) -> str:
-    """What masking costs, and what it needs."""
-    form, cohort = method.form("examples"), cohort_max(config)
-    holders, needed = form.holders(cohort), form.needed(cohort)
-    masks = f"{holders} masks a learner and round, of {form.bits // 8} bytes a parameter"
-    return f"masking  ({masks}; {form.bits // 8} bytes a parameter travel up; {needed} of {holders} learners must stay)"

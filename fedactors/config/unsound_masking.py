@@ -29,7 +29,6 @@ def problems(config: Config) -> Iterator[tuple[Key, str]]:
     if not is_installed():
         raise ExtraMissing("secure.method = 'masking'", "cryptography", "secure")
     yield from _combination(config)
-    yield from _other_protections(config)
     yield from _protocol(config)
     yield from _cohort(config, method)
 
@@ -47,23 +46,12 @@ def _combination(config: Config) -> Iterator[tuple[Key, str]]:
     if table.discount != "constant":
         said = "a masked update cannot be given another share than its learner gave it"
         yield ("aggregation", "discount"), f'{said}: write discount = "constant", {OUT}'
+    if table.clip_norm is not None:
+        said = "the controller cannot measure the norm of a masked update"
+        yield ("aggregation", "clip_norm"), f"{said}: take clip_norm out, {OUT}"
     if config.model.frozen:
         said = "the controller cannot take frozen tensors out of a masked update"
         yield ("model", "frozen"), f"{said}: name them in model.local instead, {OUT}"
-
-
-def _other_protections(config: Config) -> Iterator[tuple[Key, str]]:
-    if config.aggregation.clip_norm is not None:
-        said = "the controller cannot measure the norm of a masked update"
-        yield ("aggregation", "clip_norm"), f"{said}: take clip_norm out, {OUT}"
-    if config.dp.mechanism == "central":
-        said = (
-            "the controller cannot clip what is masked, and clipping is what the noise of central differential privacy relies on"
-        )
-        yield ("dp", "mechanism"), f'{said}: write mechanism = "local", {OUT}'
-    if config.compression.updates is not None:
-        said = f"masked updates travel as words of their own, not as {config.compression.updates}"
-        yield ("compression", "updates"), f"{said}: take compression.updates out, {OUT}"
 
 
 def _protocol(config: Config) -> Iterator[tuple[Key, str]]:
@@ -99,7 +87,7 @@ def _cohort(config: Config, method: Masking) -> Iterator[tuple[Key, str]]:
         yield ("protocol", "options", "min_updates"), f"{said}: write min_updates = {needed}, or another secure.options.threshold"
     if form.holders(cohort) > PEERS_MAX:
         said = f"each of {cohort} learners would share masks with all others, and {PEERS_MAX - 1} are the most"
-        yield ("secure", "options", "neighbours"), f"{said}: write neighbours = 100, say"
+        yield ("secure", "options", "neighbours"), f"{said}: write neighbours = 100, or fewer learners in a round"
     try:
         form.fixed_point(cohort)
     except ModelError as error:

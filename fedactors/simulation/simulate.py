@@ -18,7 +18,9 @@ from fedactors.actors.life import Life, Phase
 from fedactors.actors.messages import EventsFrom, Order, ToController
 from fedactors.actors.watchers import EVENTS_PER_ANSWER_MAX
 from fedactors.config import Config
+from fedactors.config.masking import masking
 from fedactors.config.tables import ModelTable
+from fedactors.errors import ConfigError
 from fedactors.learner import LearnerContext, build_learner
 from fedactors.learner.packing import Packing
 from fedactors.learner.sealed import trainee
@@ -91,9 +93,13 @@ def simulate(
         watch: is shown the progress a few times a second; once it says no, the simulation ends with what there is.
 
     Raises:
+        ConfigError: updates are masked, which virtual learners cannot do.
         LearnerFailed: a learner could not be made.
         Deadlock: every actor waits and no timer runs: a protocol's fault.
     """
+    if masking(config) is not None:
+        said = "virtual learners hold no keys, so that secure.method = 'masking' cannot be simulated"
+        raise ConfigError(f"{said}: take it out, which changes no more than the masks' own cost (see fedactors check)")
     if entry is None:  # its one tensor is nobody's that [model] speaks of
         config = config.model_copy(update={"model": ModelTable()})
     count = config.learners.count if learners is None else learners

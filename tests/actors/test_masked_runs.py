@@ -127,7 +127,7 @@ async def test_the_mean_is_that_of_fedavg(options, more):
     results, weights, _ = await run(tables(2, options=options, **more))
     expected = 2 * mean_step([0, 1, 2, 3, 4])
     bits = options.get("bits", 32)
-    bound = 2 * COUNT * 8.0 * 100_000 / (2 ** (bits - 1) // COUNT if bits == 32 else 2.0**53) / (2 * EXAMPLES.sum())
+    bound = 2 * COUNT * 8.0 * 100_000 / (2 ** (bits - 1) // COUNT if bits == 32 else 2.0**52) / (2 * EXAMPLES.sum())
     assert np.abs(weights["b"] - 1 - expected).max() <= bound + 1e-12
     np.testing.assert_allclose(weights["w"], np.float32(expected), atol=bound + 1e-6)
     assert len(results.rounds) == 2

@@ -1,6 +1,6 @@
 """Differences of weights as whole numbers, so that sums of them are exact and wrap modulo 2^b. Pure.
 
-    word_i = round(n_i clip(w_i - x, c) / step)      step = c F / limit       limit = (2^(b-1) - 1) // N, at most 2^53
+    word_i = round(n_i clip(w_i - x, c) / step)      step = c F / limit       limit = (2^(b-1) - 1) // N - 1, at most 2^52
     x'     = x + step sum_i word_i / sum_i n_i
 
 with x the base, w_i a learner's weights, n_i <= F its factor (a whole number) and N the learners that the round began with. N
@@ -13,6 +13,7 @@ the sum says how many updates it holds: where masks did not cancel it says somet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ EXTRA_WORDS = 2
 
 _BLOCK = 1 << 16
 """Elements worked on at a time."""
-_EXACT = 2**53
-"""Whole numbers up to this are float64s."""
+_EXACT = 2**52
+"""Whole numbers up to this are float64s, and so are those next to them."""
 
 _Piece = tuple[Tensor, int, int, int]
 
@@ -73,7 +74,7 @@ class FixedPoint:
     def limit(self) -> int:
         """The largest magnitude of one learner's word."""
         largest: int = (1 << self.bits - 1) - 1
-        return min(largest // self.learners, _EXACT)
+        return min(largest // self.learners - 1, _EXACT)  # one less, for what a float64 product is off by
 
     @property
     def step(self) -> float:
@@ -100,28 +101,23 @@ class FixedPoint:
             raise ModelError(f"{said}: raise secure.options.factor_max, which costs precision, or weigh by participants")
         words = np.empty(layout.num_parameters + EXTRA_WORDS, f"uint{self.bits}")
         words[-EXTRA_WORDS:] = int(factor), 1
-        ours, theirs = layout.views(weights), layout.views(base)
-        clipped: list[int] = []
-
-        def work(piece: _Piece) -> None:
-            tensor, start, end, at = piece
-            difference = ours[tensor.name].reshape(-1)[start:end].astype(np.float64)
-            difference -= theirs[tensor.name].reshape(-1)[start:end].astype(np.float64)
-            if not np.isfinite(difference).all():
+        ours, theirs, clipped = layout.views(weights), layout.views(base), 0
+        for tensor, start, end, at in _pieces(layout):
+            new, old = (views[tensor.name].reshape(-1)[start:end].astype(np.float64) for views in (ours, theirs))
+            difference = np.subtract(new, old, out=new)
+            low, high = float(difference.min()), float(difference.max())
+            if not (math.isfinite(low) and math.isfinite(high)):
                 raise ModelError(f"tensor {tensor.name!r} holds NaN or an infinity, of which there is no fixed-point number")
-            clipped.append(int(np.count_nonzero(np.abs(difference) > self.clip)))
+            if max(high, -low) > self.clip:
+                clipped += int(np.count_nonzero(np.abs(difference) > self.clip))
+                np.clip(difference, -self.clip, self.clip, out=difference)
             words[at : at + end - start] = self._rounded(difference, factor)
-
-        for piece in _pieces(layout):
-            work(piece)
-        return words, sum(clipped)
+        return words, clipped
 
     def _rounded(self, difference: Array, factor: int) -> Array:
-        np.clip(difference, -self.clip, self.clip, out=difference)
         difference *= factor / self.step
         np.rint(difference, out=difference)
-        np.clip(difference, -self.limit, self.limit, out=difference)
-        return difference.astype(np.int64).view(np.uint64).astype(f"uint{self.bits}", copy=False)
+        return difference.astype(f"int{self.bits}").view(f"uint{self.bits}")
 
     def mean(self, layout: Layout, total: Array, updates: int, base: Buffer, share_out: ShareOut = in_turn) -> Buffer:
         """The next version's weights, from the sum of the words of so many updates; a new buffer.

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from fedactors.errors import RemoteProtocolError
 
 KEY_BYTES = 32
+MASK_KEY_BYTES = 16
+"""AES-128 is as hard to break as X25519."""
 NONCE_BYTES = 12
 
 _SEAL, _PAIR, _OWN = b"fedactors masking seal", b"fedactors masking pair", b"fedactors masking own"
@@ -47,7 +49,7 @@ def seal_key(own: KeyPair, peer: bytes) -> bytes:
     Raises:
         RemoteProtocolError: `peer` is no public key.
     """
-    return _agreed(own, peer, _SEAL)
+    return _agreed(own, peer, _SEAL, KEY_BYTES)
 
 
 def pair_key(own: KeyPair, peer: bytes) -> bytes:
@@ -56,12 +58,12 @@ def pair_key(own: KeyPair, peer: bytes) -> bytes:
     Raises:
         RemoteProtocolError: `peer` is no public key.
     """
-    return _agreed(own, peer, _PAIR)
+    return _agreed(own, peer, _PAIR, MASK_KEY_BYTES)
 
 
 def own_key(seed: bytes) -> bytes:
     """What a learner's own mask grows from, given its seed of 32 bytes."""
-    return _derived(seed, _OWN)
+    return _derived(seed, _OWN, MASK_KEY_BYTES)
 
 
 def seal(key: bytes, share: bytes, sender: str, receiver: str, random: Callable[[int], bytes]) -> bytes:
@@ -87,21 +89,21 @@ def unseal(key: bytes, sealed: bytes, sender: str, receiver: str) -> bytes:
         raise RemoteProtocolError(f"the share that {sender} sealed for {receiver} cannot be read: it was changed") from error
 
 
-def _agreed(own: KeyPair, peer: bytes, purpose: bytes) -> bytes:
+def _agreed(own: KeyPair, peer: bytes, purpose: bytes, length: int) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
     try:
         shared = X25519PrivateKey.from_private_bytes(own.private).exchange(X25519PublicKey.from_public_bytes(peer))
     except ValueError as error:
         raise RemoteProtocolError(f"{peer.hex():.64} is no X25519 public key: {error}") from error
-    return _derived(shared, b"\0".join([purpose, *sorted([own.public, peer])]))
+    return _derived(shared, b"\0".join([purpose, *sorted([own.public, peer])]), length)
 
 
-def _derived(secret: bytes, info: bytes) -> bytes:
+def _derived(secret: bytes, info: bytes, length: int) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(secret)
+    return HKDF(SHA256(), length, salt=None, info=info).derive(secret)
 
 
 def _direction(sender: str, receiver: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Masks: vectors of uniform words that grow from a key by AES-256 in counter mode, and cancel when they are subtracted again.
+"""Masks: vectors of uniform words that grow from a key by AES-128 in counter mode, and cancel when they are subtracted again.
 
 Addition modulo 2^b is what numpy's unsigned integers do. A mask's words can be generated from any block on, so that all masks of
 a block are added while it is in the cache, and several threads may work on the blocks of one vector.
@@ -26,7 +26,7 @@ class Mask:
     """One mask, and whether it is added or taken away.
 
     Attributes:
-        key: 32 bytes that it grows from.
+        key: 16 bytes that it grows from.
         sign: 1 or -1.
     """
 

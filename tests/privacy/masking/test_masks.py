@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fedactors.privacy.masking.masks import BLOCK_BYTES, Mask, apply
 
-KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
+KEY, OTHER = bytes(range(16)), bytes(range(16, 32))
 
 
 def stream(key: bytes, nbytes: int) -> bytes:
