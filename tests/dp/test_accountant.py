@@ -1,6 +1,7 @@
 """Epsilon is the accountant library's, that of published settings, and near what is exact."""
 
 import math
+import sys
 
 import dp_accounting
 import numpy as np
@@ -9,7 +10,8 @@ from dp_accounting.rdp import RdpAccountant
 from scipy import optimize, stats
 
 from fedactors.dp.accountant import Poisson, WithoutReplacement, _round_costs, epsilon, noise_for, rounds_for
-from fedactors.errors import ConfigError
+from fedactors.dp.noise import SECURE
+from fedactors.errors import ConfigError, ExtraMissing
 
 DELTA = 1e-5
 
@@ -92,3 +94,13 @@ def test_a_budget_that_no_noise_keeps_is_refused():
 def test_costs_are_those_of_whole_orders():
     orders, costs = _round_costs(2.0, None)
     assert np.allclose(costs, np.array(orders) / 8)
+
+
+@pytest.mark.parametrize(
+    ("package", "use"),
+    [("dp_accounting", lambda: epsilon(1, 1.2345, DELTA)), ("cryptography.hazmat.primitives", lambda: SECURE.release(1))],
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, package, use):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ExtraMissing, match=r"pip install 'fedactors\[dp\]'"):
+        use()
