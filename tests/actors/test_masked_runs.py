@@ -14,6 +14,7 @@ import pytest
 
 from fedactors import Federation
 from fedactors import config as configuration
+from fedactors.actors.learner_proxy import LearnerProxy
 from fedactors.aggregation.masked import MaskedFold
 from fedactors.errors import FederationFailed, LearnerFailed
 from fedactors.journal import FileJournal, Opened
@@ -33,6 +34,7 @@ from fedactors.transport.grpc import GrpcTransport
 COUNT = 5
 STEPS = np.arange(1.0, COUNT + 1)
 EXAMPLES = 10 * np.arange(1, COUNT + 1)
+EVERYBODY = {"name": "synchronous", "options": {"min_updates": COUNT}}
 
 
 class Steady:
@@ -447,3 +449,22 @@ def test_a_member_is_made_for_each_task_and_forgotten_when_it_is_cancelled():
     rounds.drop("a")
     assert [said.task for said in rounds.again()] == ["b"]
     assert isinstance(rounds._parts["b"].member, Member)
+
+
+@pytest.mark.parametrize("stage", [KEYS, SHARES, UNMASK])
+async def test_what_a_lost_connection_swallows_is_said_again(monkeypatch, stage):
+    """Learner 2 is cut off instead of being told; it comes back and goes on where the dialogue was."""
+    send, cut = LearnerProxy._send, []
+
+    async def cut_once(self, message):
+        if isinstance(message, Masking) and message.stage == stage and self._learner == "learner-2" and not cut:
+            cut.append(message)
+            self._session.cut("the cable is out")
+            return
+        await send(self, message)
+
+    monkeypatch.setattr(LearnerProxy, "_send", cut_once)
+    results, weights, _ = await run(tables(2, options={"stage_timeout_s": 20.0, "threshold": 1.0}, protocol=EVERYBODY))
+    assert len(cut) == 1
+    assert all(len(record.learners) == COUNT for record in results.rounds)
+    np.testing.assert_allclose(weights["b"], 1 + 2 * mean_step([0, 1, 2, 3, 4]), atol=2e-4)

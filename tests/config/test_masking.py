@@ -132,7 +132,6 @@ def test_what_masking_cannot_be_together_with_is_refused(tables: dict[str, Any],
         {"protocol": {"name": "semi_synchronous", "options": {"min_updates": 7}}},
         {"protocol": {"options": {"min_updates": 10, "over_selection": 0.2}}},
         {"model": {"local": ["bn*"]}},
-        {"dp": {"mechanism": "local", "clip_norm": 1.0, "noise_multiplier": 1.0, "delta": 1e-5}},
         {"learners": {"count": 500, "min": 500}, "secure": {"method": "masking", "options": {"neighbours": 8}}},
     ],
 )
