@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--run-dir", callback=options.as_path, metavar="DIR", help="Keep the run there, so that it can be resumed.")
 @options.resume
 @options.dashboard
-@options.dashboard_token_file
+@options.dashboard_tokens
 @insecure
 @options.overrides
 @options.log_file
@@ -37,7 +37,7 @@ def controller(
     run_dir: Path | None,
     resume: Path | None,
     dashboard: str | None,
-    token_file: Path | None,
+    dashboard_tokens: Path | None,
     insecure: bool,
     overrides: tuple[str, ...],
     log_file: Path | None,
@@ -53,7 +53,8 @@ def controller(
     from fedactors.cli.watching import serving
     from fedactors.driver.run_directory import of_run
 
-    overrides, beside = (*overrides, *options.at(address), *credential_overrides(insecure=insecure)), pages(dashboard, token_file)
+    beside = pages(dashboard, dashboard_tokens)
+    overrides = (*overrides, *options.at(address), *credential_overrides(insecure=insecure))
     if run_dir is None and file is not None and resume is None:
         config, directory = configuration.read(file, overrides), None
     else:

@@ -72,12 +72,11 @@ def at(where: str | None) -> list[str]:
     return [] if where is None else [f"controller.address={json.dumps(where)}"]
 
 
-dashboard_token_file = click.option(
-    "--dashboard-token-file",
-    "token_file",
+dashboard_tokens = click.option(
+    "--dashboard-tokens",
     callback=as_path,
     metavar="FILE",
-    help="Have browsers log in: the operator's token in the first line of FILE, an observer's in the second.",
+    help="Have browsers log in with an operator's or an observer's token of this list, which `fedactors tokens` writes.",
 )
 
 dashboard = click.option(

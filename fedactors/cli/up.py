@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @options.resume
 @options.ckks_key
 @options.dashboard
-@options.dashboard_token_file
+@options.dashboard_tokens
 @options.overrides
 @options.talk
 def up(
@@ -38,7 +38,7 @@ def up(
     resume: Path | None,
     ckks_key: Path | None,
     dashboard: str | None,
-    token_file: Path | None,
+    dashboard_tokens: Path | None,
     overrides: tuple[str, ...],
     talk: Talk,
 ) -> None:
@@ -52,7 +52,7 @@ def up(
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import of_run
 
-    beside = pages(dashboard, token_file)
+    beside = pages(dashboard, dashboard_tokens)
     config, directory = of_run(file, run_dir, resume, overrides, starts_learners=True)
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(

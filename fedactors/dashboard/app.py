@@ -114,7 +114,7 @@ class _Pages:
         """An endpoint for those of a role, and where it changes something, for their own pages only."""
 
         async def endpoint(request: Request) -> Response:
-            session = self._guard.session(request.cookies.get(COOKIE, ""), request.headers.get("authorization", ""))
+            session = self._session(request)
             if session is None:
                 at_page = request.url.path == "/"
                 return RedirectResponse("/login", 303) if at_page else PlainTextResponse("log in first", 401)
@@ -127,6 +127,9 @@ class _Pages:
             return await answer(request, session)
 
         return endpoint
+
+    def _session(self, request: Request) -> Session | None:
+        return self._guard.session(request.cookies.get(COOKIE, ""), request.headers.get("authorization", ""))
 
     async def _index(self, _request: Request, _session: Session) -> Response:
         return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
@@ -174,6 +177,8 @@ class _Pages:
             try:
                 yield first
                 async for message in messages:
+                    if self._session(request) is None:
+                        return  # logged out, or its token was revoked
                     yield message
             finally:
                 await messages.aclose()  # type: ignore[attr-defined]  # an async generator

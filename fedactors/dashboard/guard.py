@@ -11,16 +11,14 @@ import enum
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
-from pathlib import Path
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
-from fedactors.errors import ConfigError
+from fedactors.access import callers
+from fedactors.access.tokens import TokenBook
 
-TOKEN_CHARS_MIN = 16
-"""So that nobody guesses one."""
 SESSION_S = 12 * 3600.0
 SESSIONS_MAX = 1_000
 """The oldest makes room."""
@@ -37,41 +35,8 @@ class Role(enum.IntEnum):
     """Pause, resume and stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What to log in with.
-
-    Attributes:
-        operator: for everything.
-        observer: to look only; None: nobody can be an observer.
-    """
-
-    operator: str
-    observer: str | None = None
-
-    @classmethod
-    def read(cls, file: Path) -> Tokens:
-        """A file's first line is the operator's, its second, if there is one, the observer's.
-
-        Raises:
-            ConfigError: it cannot be read, or a token is too short.
-        """
-        try:
-            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read the dashboard's tokens: {error}") from error
-        tokens = [line for line in lines if line]
-        if not 1 <= len(tokens) <= 2 or any(len(token) < TOKEN_CHARS_MIN for token in tokens):
-            said = f"{file} has to hold the operator's token in its first line, and may hold the observer's in its second"
-            raise ConfigError(f"{said}; each of at least {TOKEN_CHARS_MIN} characters, as `openssl rand -hex 16` makes them")
-        return cls(*tokens)
-
-    def role(self, shown: str) -> Role:
-        """What whoever shows this may do."""
-        if hmac.compare_digest(shown.encode(), self.operator.encode()):
-            return Role.OPERATOR
-        known = self.observer is not None and hmac.compare_digest(shown.encode(), self.observer.encode())
-        return Role.OBSERVER if known else Role.NOBODY
+ROLES = {callers.Role.OBSERVER: Role.OBSERVER, callers.Role.OPERATOR: Role.OPERATOR}
+"""Of those who have a token; a learner's is none for the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +47,26 @@ class Session:
         role: what it may do.
         word: that an order of its page carries.
         ends_s: when it has to log in again, of the guard's clock.
+        token: by which it has come in; it is out when that is revoked.
     """
 
     role: Role
     word: str
     ends_s: float
+    token: str = field(default="", repr=False)
 
 
 class Guard:
     """Knows the browsers that are logged in.
 
     Args:
-        tokens: what to log in with; None: everybody on this machine is an operator.
+        book: gives the federation's tokens, of which operators' and observers' are to log in with; None: everybody on this
+            machine is an operator.
         clock: monotonic seconds.
     """
 
-    def __init__(self, tokens: Tokens | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tokens = tokens
+    def __init__(self, book: Callable[[], TokenBook] | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._book = book
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._everybody = Session(Role.OPERATOR, token_urlsafe(), float("inf"))
@@ -106,21 +74,21 @@ class Guard:
     @property
     def asks_for_token(self) -> bool:
         """Whether one has to log in."""
-        return self._tokens is not None
+        return self._book is not None
 
     def is_our_name(self, host: str) -> bool:
         """Whether a request's Host may be served: with tokens any, else one of the loopback addresses."""
-        return self._tokens is not None or is_loopback(_name(host))
+        return self._book is not None or is_loopback(_name(host))
 
     def log_in(self, token: str) -> str | None:
         """A new session's cookie; None where the token is none."""
-        role = Role.NOBODY if self._tokens is None else self._tokens.role(token)
+        role = self._role(token)
         if role is Role.NOBODY:
             return None
         if len(self._sessions) >= SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
         cookie = token_urlsafe()
-        self._sessions[cookie] = Session(role, token_urlsafe(), self._clock() + SESSION_S)
+        self._sessions[cookie] = Session(role, token_urlsafe(), self._clock() + SESSION_S, token)
         return cookie
 
     def log_out(self, cookie: str) -> None:
@@ -129,15 +97,20 @@ class Guard:
 
     def session(self, cookie: str, authorization: str = "") -> Session | None:
         """Whose request it is: by the cookie of a browser, or the header Authorization of a program, which can only look."""
-        if self._tokens is None:
+        if self._book is None:
             return self._everybody
-        if authorization.startswith(BEARER) and self._tokens.role(authorization.removeprefix(BEARER)) is not Role.NOBODY:
+        if authorization.startswith(BEARER) and self._role(authorization.removeprefix(BEARER)) is not Role.NOBODY:
             return Session(Role.OBSERVER, "", float("inf"))
         session = self._sessions.get(cookie)
-        if session is not None and session.ends_s <= self._clock():
+        if session is not None and (session.ends_s <= self._clock() or self._role(session.token) is not session.role):
             self.log_out(cookie)
             return None
         return session
+
+    def _role(self, token: str) -> Role:
+        """What whoever shows this may do."""
+        entry = None if self._book is None else self._book().find(token)
+        return Role.NOBODY if entry is None or entry.revoked is not None else ROLES.get(entry.role, Role.NOBODY)
 
 
 def is_from_page(session: Session, host: str, origin: str, word: str) -> bool:

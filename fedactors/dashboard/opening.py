@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fedactors import config as configuration
 from fedactors.dashboard.chronicle import Chronicle
 from fedactors.dashboard.server import Where, serving
 from fedactors.dashboard.source import FromController, FromDirectory, Source
-from fedactors.driver.reaching import address_of, admin_at
+from fedactors.driver.reaching import Reach, address_of
 from fedactors.system import Federation
 
 
@@ -24,13 +25,13 @@ async def of_federation(federation: Federation, where: Where) -> AsyncIterator[s
 
 
 @asynccontextmanager
-async def at_address(address: str, where: Where) -> AsyncIterator[str]:
+async def at_address(reach: Reach, where: Where) -> AsyncIterator[str]:
     """The page of the federation that a controller elsewhere leads; yields its URL.
 
     Raises:
-        Unreachable: nobody answers there.
+        TransportError: nobody answers there, or not to these credentials.
     """
-    async with admin_at(address) as admin:
+    async with reach.admin() as admin:
         status = await admin.status()
         chronicle = Chronicle(status["name"], status.get("rounds_total"), status.get("evaluate_every", 1))
         async with serving(FromController(admin), chronicle, where) as url:
@@ -38,7 +39,7 @@ async def at_address(address: str, where: Where) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def of_run(run: Path, where: Where) -> AsyncIterator[str]:
+async def of_run(run: Path, reach: Reach, where: Where) -> AsyncIterator[str]:
     """The page of a run in its directory; it takes orders where its controller can be reached. Yields its URL.
 
     Raises:
@@ -49,6 +50,7 @@ async def of_run(run: Path, where: Where) -> AsyncIterator[str]:
     config = configuration.read(run / "config.toml")
     async with AsyncExitStack() as exits:
         if address is not None:
-            source = FromController(await exits.enter_async_context(admin_at(address)), source.configuration)
+            admin = await exits.enter_async_context(replace(reach, address=address).admin())
+            source = FromController(admin, source.configuration)
         chronicle = Chronicle(config.name, config.stop.rounds, config.evaluate.every)
         yield await exits.enter_async_context(serving(source, chronicle, where))

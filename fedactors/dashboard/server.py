@@ -13,10 +13,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from fedactors.access.token_file import TokenFile
 from fedactors.dashboard.app import dashboard
 from fedactors.dashboard.chronicle import Chronicle
 from fedactors.dashboard.feed import Feed
-from fedactors.dashboard.guard import Guard, Tokens, is_loopback
+from fedactors.dashboard.guard import Guard, is_loopback
 from fedactors.dashboard.source import Source
 from fedactors.errors import AddressError
 from fedactors.log import get_logger
@@ -35,15 +36,15 @@ class Where:
 
     Attributes:
         host, port: to listen at; port 0: any that is free.
-        token_file: see `Tokens.read`; None: whoever is on this machine needs none.
+        tokens: the list of those who may log in; None: whoever is on this machine needs no token.
     """
 
     host: str = HOST
     port: int = PORT
-    token_file: Path | None = None
+    tokens: Path | None = None
 
     @classmethod
-    def parse(cls, text: str, token_file: Path | None = None) -> Where:
+    def parse(cls, text: str, tokens: Path | None = None) -> Where:
         """Read HOST:PORT, or PORT alone, or nothing for the default.
 
         Raises:
@@ -52,13 +53,13 @@ class Where:
         host, separator, port = text.rpartition(":")
         name = (host if separator else HOST).strip("[]")
         if not text:
-            return cls(token_file=token_file)
+            return cls(tokens=tokens)
         if not port.isdecimal() or int(port) > 65_535 or not name:
             raise AddressError(f"{text!r} is no place for a dashboard; write HOST:PORT, or PORT, or nothing behind FILE")
-        if token_file is None and not is_loopback(name):
+        if tokens is None and not is_loopback(name):
             said = f"a dashboard at {text} can be reached by other machines, and whoever reaches it can stop the run"
-            raise AddressError(f"{said}: name a file with a token by --dashboard-token-file, or serve it at {HOST}:{port}")
-        return cls(name, int(port), token_file)
+            raise AddressError(f"{said}: have them log in by --dashboard-tokens FILE, or serve it at {HOST}:{port}")
+        return cls(name, int(port), tokens)
 
 
 class _Server(uvicorn.Server):
@@ -81,7 +82,8 @@ async def serving(source: Source, chronicle: Chronicle, where: Where) -> AsyncIt
         AddressError: it cannot be listened there.
         ConfigError: the tokens cannot be read, or the extra `dashboard` is not installed.
     """
-    guard = Guard(None if where.token_file is None else Tokens.read(where.token_file))
+    tokens = None if where.tokens is None else TokenFile(where.tokens)
+    guard = Guard(None if tokens is None else lambda: tokens.book)
     feed = Feed(source, chronicle)
     app = dashboard(feed, guard)
     listening = _bound(where)

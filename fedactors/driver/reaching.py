@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedactors import config as configuration
+from fedactors.config import NO_CREDENTIALS, Credentials
 from fedactors.driver.run_directory import ADDRESS_FILE
 from fedactors.driver.saved_runs import State, is_run, look
 from fedactors.errors import ConfigError, StoreError
@@ -14,19 +16,37 @@ from fedactors.protocol import AdminClient
 from fedactors.transport import Address
 
 
-@asynccontextmanager
-async def admin_at(address: str) -> AsyncIterator[AdminClient]:
-    """A conversation with the controller at an address; nothing is sent yet.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a controller is reached.
 
-    Raises:
-        AddressError: the address is malformed.
+    Attributes:
+        address: of the controller; None where a run's directory tells it.
+        credentials: what is shown there.
+        insecure: a token may be shown in the clear.
     """
-    place = Address.parse(address)
-    channel = configuration.build_transport(place.scheme).connect(place)
-    try:
-        yield AdminClient(channel)
-    finally:
-        await channel.close()
+
+    address: str | None = None
+    credentials: Credentials = NO_CREDENTIALS
+    insecure: bool = False
+
+    @asynccontextmanager
+    async def admin(self, run: Path | None = None) -> AsyncIterator[AdminClient]:
+        """A conversation with the controller of a run, or the one at the address; nothing is sent yet.
+
+        Raises:
+            AddressError: the address is malformed, or a file of the credentials cannot be used.
+            ConfigError: both or none of run and address are given, there is no run, or a token would be shown in the clear.
+            StoreError: no controller of the run can be reached.
+        """
+        if (run is None) == (self.address is None):
+            raise ConfigError("name a RUN that is going on, or its controller by --address; one of the two")
+        address = Address.parse(self.address or _reachable(run))
+        channel = configuration.connect_to(address, self.credentials, insecure=self.insecure)
+        try:
+            yield AdminClient(channel)
+        finally:
+            await channel.close()
 
 
 def address_of(run: Path) -> str | None:
@@ -43,18 +63,8 @@ def address_of(run: Path) -> str | None:
     return next(iter(file.read_text(encoding="utf-8").split()), None)
 
 
-def reachable(run: Path | None, address: str | None) -> str:
-    """The address of the controller that is meant by a run's directory or by its address.
-
-    Raises:
-        ConfigError: both or none of them is given, or there is no run.
-        StoreError: no controller of the run can be reached.
-    """
-    if (run is None) == (address is None):
-        raise ConfigError("name a RUN that is going on, or its controller's --address; one of the two")
-    if address is not None:
-        return address
-    assert run is not None
+def _reachable(run: Path | None) -> str:
+    assert run is not None, "there is a run where there is no address"
     if (found := address_of(run)) is None:
         state = look(run).state
         why = "its learners are threads of its own process" if state is State.RUNNING else f"it is {state}, and nobody leads it"

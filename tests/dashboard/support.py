@@ -5,17 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
+from fedactors.access.callers import Role
+from fedactors.access.tokens import TokenBook
 from fedactors.dashboard.source import Source
 from fedactors.driver.versions import Versions
-from fedactors.errors import FederationFailed, NoSuchModel, TransportError
+from fedactors.errors import FederationFailed, NoSuchModel
 from fedactors.model import GlobalModel, Layout
 from fedactors.protocol import Verb
 from fedactors.protocol.versions import KeptVersion
+
+LEARNER, OBSERVER, OPERATOR = (f"fedactors_of-{role}" for role in ("learner", "observer", "operator"))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BOOK = (
+    TokenBook()
+    .add(Role.LEARNER, "l0", LEARNER, NOW)
+    .add(Role.OBSERVER, "otto", OBSERVER, NOW)
+    .add(Role.OPERATOR, "olga", OPERATOR, NOW)
+)
 
 
 class Told(Source):
@@ -79,6 +91,3 @@ def read(message: bytes) -> tuple[str, str, Any]:
     """(kind, id, data) of a server-sent event."""
     fields = dict(line.split(": ", 1) for line in message.decode().strip().splitlines())
     return fields.get("event", ""), fields.get("id", ""), json.loads(fields["data"]) if "data" in fields else None
-
-
-__all__ = ["Kept", "Told", "TransportError", "read"]

@@ -11,28 +11,28 @@ import httpx
 import pytest
 import safetensors.numpy
 
+from fedactors.access.tokens import TokenBook
 from fedactors.dashboard import app as module
 from fedactors.dashboard.app import COOKIE, PAGE, STATIC, WORD, dashboard
 from fedactors.dashboard.chronicle import Chronicle
 from fedactors.dashboard.feed import Feed
-from fedactors.dashboard.guard import Guard, Tokens
+from fedactors.dashboard.guard import Guard
 from fedactors.protocol import Verb
-from tests.dashboard.support import Told, read
+from tests.dashboard.support import BOOK, OBSERVER, OPERATOR, Told, read
 from tests.observe.story import whole_run
 
-OPERATOR, OBSERVER = "operator-0123456789", "observer-0123456789"
 HERE = "http://127.0.0.1:4460"
 
 
 @asynccontextmanager
-async def browser(tokens: Tokens | None = None):
+async def browser(book: TokenBook | None = None):
     """(client, source): a page of a run that is over."""
     source = Told()
     source.tell(*whole_run())
     source.end()
     feed = Feed(source, Chronicle("digits", 2))
     await feed.follow()
-    transport = httpx.ASGITransport(app=dashboard(feed, Guard(tokens)))
+    transport = httpx.ASGITransport(app=dashboard(feed, Guard(None if book is None else lambda: book)))
     async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
         yield client, source
 
@@ -136,7 +136,7 @@ async def test_an_order_of_another_site_is_refused():
 
 async def test_with_tokens_one_logs_in_to_see_anything(monkeypatch):
     monkeypatch.setattr(module, "WRONG_TOKEN_S", 0.0)
-    async with browser(Tokens(OPERATOR, OBSERVER)) as (client, _):
+    async with browser(BOOK) as (client, _):
         assert (await client.get("/")).headers["location"] == "/login"
         assert "Token of the operator" in (await client.get("/login")).text
         for path in ("/api/me", "/api/events", "/api/versions", "/api/versions/1.safetensors", "/api/configuration"):
@@ -152,7 +152,7 @@ async def test_with_tokens_one_logs_in_to_see_anything(monkeypatch):
 
 
 async def test_an_observer_sees_everything_and_orders_nothing():
-    async with browser(Tokens(OPERATOR, OBSERVER)) as (client, source):
+    async with browser(BOOK) as (client, source):
         await client.post("/login", data={"token": OBSERVER})
         assert (await client.get("/api/configuration")).text == source.configuration
         assert (await client.get("/api/me")).json()["may_order"] is False
@@ -171,7 +171,7 @@ async def test_wrong_tokens_take_time(monkeypatch):
     async def sleep(seconds):
         waited.append(seconds)
 
-    async with browser(Tokens(OPERATOR)) as (client, _):
+    async with browser(BOOK) as (client, _):
         monkeypatch.setattr(asyncio, "sleep", sleep)
         await client.post("/login", data={"token": "wrong"})
     assert waited == [1.0]

@@ -2,20 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from fedactors.dashboard.guard import SESSION_S, SESSIONS_MAX, Guard, Role, Tokens, is_from_page
+from fedactors.dashboard.guard import SESSION_S, SESSIONS_MAX, Guard, Role, is_from_page
 from fedactors.dashboard.server import Where
-from fedactors.errors import AddressError, ConfigError
-
-OPERATOR, OBSERVER = "operator-0123456789", "observer-0123456789"
+from fedactors.errors import AddressError
+from tests.dashboard.support import BOOK, LEARNER, NOW, OBSERVER, OPERATOR
 
 
 @pytest.fixture
 def guard():
-    return Guard(Tokens(OPERATOR, OBSERVER), clock=lambda: Time.now_s)
+    Time.now_s, Time.book = 0.0, BOOK
+    return Guard(lambda: Time.book, clock=lambda: Time.now_s)
 
 
 class Time:
     now_s = 0.0
+    book = BOOK
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:4460", "localhost:80", "[::1]:4460", "localhost", "127.8.8.8:1"])
@@ -35,7 +36,6 @@ def test_without_tokens_everybody_is_an_operator():
 
 
 def test_a_token_gives_its_role_for_a_while(guard):
-    Time.now_s = 0.0
     for token, role in ((OPERATOR, Role.OPERATOR), (OBSERVER, Role.OBSERVER)):
         cookie = guard.log_in(token)
         assert guard.session(cookie).role is role
@@ -78,22 +78,12 @@ def test_an_order_comes_from_our_own_page_alone(guard):
     assert not is_from_page(bearer, "here:1", "http://here:1", bearer.word)
 
 
-def test_tokens_are_read_from_the_lines_of_a_file(tmp_path):
-    file = tmp_path / "tokens"
-    file.write_text(f"{OPERATOR}\n{OBSERVER}\n")
-    assert Tokens.read(file) == Tokens(OPERATOR, OBSERVER)
-    file.write_text(f"{OPERATOR}\n")
-    assert Tokens.read(file) == Tokens(OPERATOR)
-
-
-@pytest.mark.parametrize("text", ["", "short\n", f"{OPERATOR}\nshort\n", f"{OPERATOR}\n" * 3])
-def test_tokens_that_are_none_are_refused(tmp_path, text):
-    file = tmp_path / "tokens"
-    file.write_text(text)
-    with pytest.raises(ConfigError, match="at least 16 characters"):
-        Tokens.read(file)
-    with pytest.raises(ConfigError, match="cannot read the dashboard's tokens"):
-        Tokens.read(tmp_path / "none")
+def test_who_has_a_learner_s_token_or_a_revoked_one_is_nobody(guard):
+    assert guard.log_in(LEARNER) is None
+    cookie = guard.log_in(OPERATOR)
+    Time.book, _ = BOOK.revoke("olga", NOW)
+    assert guard.session(cookie) is None
+    assert guard.log_in(OPERATOR) is None
 
 
 def test_a_place_is_read():
@@ -110,6 +100,6 @@ def test_a_place_that_is_none_is_refused(text):
 
 @pytest.mark.parametrize("text", ["0.0.0.0:4460", "[::]:4460", "example.org:4460"])
 def test_a_place_that_others_can_reach_needs_a_token(tmp_path, text):
-    with pytest.raises(AddressError, match="--dashboard-token-file"):
+    with pytest.raises(AddressError, match="--dashboard-tokens"):
         Where.parse(text)
-    assert Where.parse(text, tmp_path).token_file == tmp_path
+    assert Where.parse(text, tmp_path).tokens == tmp_path

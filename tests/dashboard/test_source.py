@@ -8,7 +8,7 @@ import pytest
 
 from fedactors.dashboard import source as module
 from fedactors.dashboard.source import FromController, FromDirectory
-from fedactors.driver.reaching import address_of, reachable
+from fedactors.driver.reaching import Reach, address_of
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.driver.saved_runs import State
 from fedactors.errors import ConfigError, FederationFailed, StoreError
@@ -68,17 +68,24 @@ async def test_a_federation_in_this_process_is_followed_and_ordered():
             assert await versions.kept() == []
 
 
-def test_a_controller_is_found_by_the_directory_of_its_run(tmp_path):
+async def test_a_controller_is_found_by_the_directory_of_its_run(tmp_path):
     run = write(tmp_path / "run", *whole_run()[:-1], journal=False)
     with closing(RunDirectory(run, resume=True)) as directory:
-        directory.write_addresses(["grpc:///run/x.sock"])
+        directory.write_addresses(["memory://nowhere"])
     assert address_of(run) is None, "nobody is at it"
-    journal = FileJournal(run / "journal", Opened("digits", 7, {}))
-    assert address_of(run) == reachable(run, None) == "grpc:///run/x.sock"
-    journal.close()
+    with closing(FileJournal(run / "journal", Opened("digits", 7, {}))):
+        assert address_of(run) == "memory://nowhere"
+        async with Reach().admin(run):
+            pass  # nothing is sent before something is asked
     with pytest.raises(StoreError, match=f"it is {State.RESUMABLE}"):
-        reachable(run, None)
+        await anext(aiter_of(Reach(), run))
     with pytest.raises(ConfigError, match="one of the two"):
-        reachable(run, "grpc:///run/x.sock")
+        await anext(aiter_of(Reach("memory://nowhere"), run))
     with pytest.raises(ConfigError, match="there is no run in"):
         address_of(tmp_path)
+
+
+async def aiter_of(reach, run):
+    """Enters the conversation, for what that raises."""
+    async with reach.admin(run) as admin:
+        yield admin
