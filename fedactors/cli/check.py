@@ -65,6 +65,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         *_masking(config),
         ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
         *_dp(config),
+        ("compression", (config.compression.updates or "updates travel as they are") + _listed(config.compression.options)),
         ("store", (config.store.url or "the run directory, or memory") + _listed(config.store.options)),
         ("train", _listed(config.train.model_dump(exclude_none=True), before="")),
         ("evaluate", _listed(config.evaluate.model_dump(exclude_none=True), before="")),

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 
-from fedactors.observe.figures import counted, duration, metrics
+from fedactors.observe.figures import counted, duration, metrics, size
 from fedactors.record import Phases, Results, RoundRecord
 
 SAVED = {"results": "results.json", "configuration": "config.toml", "events": "events.jsonl", "logs": "logs"}
@@ -28,6 +28,7 @@ def _rows(results: Results, run_dir: Path) -> list[tuple[str, str]]:
     rows.append(("rounds", f"{counted(len(results.rounds), 'round')} in {duration(_span_s(results.rounds))}"))
     if results.rounds:
         rows.append(("mean round", _means(results.rounds)))
+        rows.append(("traffic", _traffic(results.rounds)))
     if final is not None and final.metrics:
         rows.append(("metrics", metrics(final.metrics)))
     if results.rounds and (epsilon := results.rounds[-1].epsilon) is not None:
@@ -43,6 +44,11 @@ def _span_s(rounds: Sequence[RoundRecord]) -> float:
         return 0.0
     begun = [datetime.fromisoformat(record.started_at).timestamp() for record in rounds]
     return max(start + record.duration_s for start, record in zip(begun, rounds, strict=True)) - min(begun)
+
+
+def _traffic(rounds: Sequence[RoundRecord]) -> str:
+    up, down = (sum(getattr(record.totals, name) for record in rounds) for name in ("bytes_up", "bytes_down"))
+    return f"{size(up)} up, {size(down)} down"
 
 
 def _means(rounds: Sequence[RoundRecord]) -> str:

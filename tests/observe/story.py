@@ -66,7 +66,8 @@ def record(
     part = LearnerRecord(examples=100, bytes_up=bytes_up, bytes_down=bytes_down)
     started_at = f"2026-01-01T00:00:{2 * round_:02}.000000+00:00"
     phases = Phases(0.004, 0.8, 0.002, 0.1)
-    parts, totals = dict.fromkeys(cohort, part), Totals(learners=len(cohort), accepted=accepted)
+    told = {"bytes_up": bytes_up * len(cohort), "bytes_down": bytes_down * len(cohort)}
+    parts, totals = dict.fromkeys(cohort, part), Totals(learners=len(cohort), accepted=accepted, **told)
     return RoundRecord(round_, round_, started_at, duration_s, phases, tuple(cohort), parts, metrics or {}, totals)
 
 
