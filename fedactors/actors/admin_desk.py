@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from fedactors.access.audit import Audit
-from fedactors.access.callers import Caller
+from fedactors.access.callers import Caller, Role
 from fedactors.actors.doorway import Doorway
 from fedactors.actors.learner_proxy import Neighbours
 from fedactors.actors.messages import (
@@ -83,7 +83,8 @@ class AdminDesk:
 
     async def _watch(self, stream: Stream, caller: Caller) -> None:
         number = await self._doorway.first(stream, read_watch(stream))
-        self._audit.did("watched", caller, stream.peer, from_number=number)
+        if caller.role is not Role.LOCAL:  # this process watches itself
+            self._audit.did("watched", caller, stream.peer, from_number=number)
         while news := await self._actors.controller.ask(EventsFrom(number)):
             await send_news(stream, news)
             number += len(news)

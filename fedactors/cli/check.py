@@ -58,6 +58,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("federation", f"{config.name}  (seed {config.seed})"),
         ("learners", f"{learners.count}, at least {learners.min}  ({code}{_listed(learners.options)})"),
         ("address", config.controller.address or "a Unix socket of its own"),
+        *_access(config),
         ("initial", "from a learner" if config.initial_file is None else str(config.initial_file)),
         ("protocol", config.protocol.name + _listed(config.protocol.options)),
         ("selection", config.selection.policy + _listed(config.selection.options)),
@@ -115,6 +116,22 @@ def _masking(config: Config) -> list[tuple[str, str]]:
         ("secure", f"masking  ({form.bits} bits, {stay}; the controller sees sums alone)"),
         ("cost", f"of a million parameters: {weight}; {times} {dropped}"),
     ]
+
+
+def _access(config: Config) -> list[tuple[str, str]]:
+    """Whom a controller would serve, and over what, where other processes can reach it."""
+    from fedactors.access.audit import Audit
+    from fedactors.config import build_guard, listening_transport
+    from fedactors.transport import Address
+
+    if config.controller.address is None:
+        return []
+    address = Address.parse(config.controller.address)
+    listening_transport(config, address.scheme).check()
+    build_guard(config, Audit())
+    way = "TLS 1.3" if address.scheme == "grpcs" else "not encrypted"
+    access = config.access
+    return [("access", f"learners: {access.learners}, operators: {access.operators}  ({way})")]
 
 
 def _rule(table: AggregationTable) -> str:

@@ -171,6 +171,13 @@ class Transport(ABC):
 
     frame_bytes_max: int = field(default=FRAME_BYTES_MAX, kw_only=True)
 
+    def check(self) -> None:  # noqa: B027  # most need nothing
+        """Whether what its options name is there and can be used.
+
+        Raises:
+            AddressError: it is not.
+        """
+
     @abstractmethod
     async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> Listener:
         """Start to take streams at an address.

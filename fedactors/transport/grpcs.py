@@ -47,6 +47,10 @@ class GrpcsTransport(GrpcTransport):
         return TlsFiles(self.ca, self.certificate, self.key)
 
     @override
+    def check(self) -> None:
+        self.files.check()
+
+    @override
     async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> GrpcListener:
         _check_tcp(address)
         self.files.check()
