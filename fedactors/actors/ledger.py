@@ -14,6 +14,8 @@ from fedactors.record import LearnerRecord, Phases, RoundRecord, Spread, Totals
 from fedactors.task import EvaluationReport, Refusal, Round, TrainReport, averaged
 
 DETAIL_LEARNERS_MAX = 1_000
+TOLD_BYTES_MAX = 6 * 1024**2
+"""Of what is told of a round's learners one by one: a record has to fit into a frame, whatever the names of their metrics."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,9 @@ class OpenRound:
     sums: Sums = field(default_factory=Sums)
 
     def record(self) -> RoundRecord:
-        """The round as it stands in the results."""
+        """The round as it stands in the results; of learners that have said too much for one event, as a whole."""
+        if self.learners is not None and sum(map(_told_bytes, self.learners, self.learners.values())) > TOLD_BYTES_MAX:
+            self.learners = None
         dispatched_s = max(self.dispatched_s, self.began_s)
         updated_s = max(self.updated_s, dispatched_s)
         phases = Phases(
@@ -102,6 +106,12 @@ class OpenRound:
         if self.learners is None:
             return LearnerRecord()
         return self.learners.setdefault(learner, LearnerRecord())
+
+
+def _told_bytes(learner: LearnerId, part: LearnerRecord) -> int:
+    """What a learner's part takes in an event, at most."""
+    names = [learner, learner, part.refused or "", *part.train_metrics, *part.eval_metrics]
+    return 256 + sum(16 + 4 * len(name) for name in names)
 
 
 class Ledger:

@@ -59,7 +59,7 @@ def write_chunk(offset: int, xxh3: int, data: memoryview) -> bytes:
 def split_first(frame: bytes) -> tuple[bytes, memoryview]:
     """A frame's first field (a header, an opening) as a frame by itself, and the chunk behind it, a view; empty if none is."""
     try:
-        length, at = _read_varint(frame, 1)
+        length, at = read_varint(frame, 1)
     except IndexError:
         return frame, memoryview(b"")
     return frame[: at + length], memoryview(frame)[at + length :]
@@ -84,17 +84,17 @@ def _read_joined(frame: Frame) -> Piece | None:
     try:
         if frame[0] != _TAG_CHUNK:
             return None
-        length, at = _read_varint(frame, 1)
+        length, at = read_varint(frame, 1)
         if at + length != end:
             return None
         offset = xxh3 = 0
         if frame[at] == _TAG_OFFSET:
-            offset, at = _read_varint(frame, at + 1)
+            offset, at = read_varint(frame, at + 1)
         if frame[at] == _TAG_XXH3:
             xxh3, at = _FIXED64.unpack_from(frame, at + 1)[0], at + 9
         if frame[at] != _TAG_DATA:
             return None
-        length, at = _read_varint(frame, at + 1)
+        length, at = read_varint(frame, at + 1)
     except (IndexError, struct.error):
         return None
     return (offset, xxh3, memoryview(frame)[at:]) if at + length == end else None
@@ -118,7 +118,8 @@ def _write_varint(out: bytearray, number: int) -> None:
     out.append(number)
 
 
-def _read_varint(frame: Frame, at: int) -> tuple[int, int]:
+def read_varint(frame: Frame, at: int) -> tuple[int, int]:
+    """(number, where the next field begins); IndexError where there is none."""
     number = shift = 0
     while (byte := frame[at]) & 0x80:
         number |= (byte & 0x7F) << shift

@@ -1,7 +1,7 @@
 """How messages are written and read: protobuf outside (schemas/fedactors/v1), msgpack for the parts that users extend.
 
-Whatever bytes a peer sends, reading them gives a message or raises RemoteProtocolError, and never takes more memory than the
-frame itself: every length is checked before anything is built from it.
+Whatever bytes a peer sends, reading them gives a message or raises RemoteProtocolError, and takes memory in proportion to the
+frame: every length is checked before anything is built from it, and what is many is counted before it is read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import federation_pb2 as pb
 from fedactors.protocol.chunks import split_first
+from fedactors.protocol.fields import refuse_many
 from fedactors.protocol.messages import (
     BlobHeader,
     Cancel,
@@ -300,6 +301,7 @@ def encode_refusal(refusal: FetchRefusal) -> bytes:
 
 def decode_header(frame: bytes) -> BlobHeader | FetchRefusal:
     """The inverse of `encode_header` and of `encode_refusal`; RemoteProtocolError if it is neither."""
+    refuse_many("tensors", frame, (1, 2), TENSORS_MAX)
     message = _parsed(pb.BlobFrame, frame)
     if message.HasField("refusal"):
         return FetchRefusal(message.refusal.why[:WHY_CHARS_MAX])
@@ -326,6 +328,7 @@ def encode_opening(opening: PushOpening) -> bytes:
 def decode_opening(frame: bytes) -> PushOpening:
     """The inverse of `encode_opening`; RemoteProtocolError if it is none."""
     head, chunk = split_first(frame)
+    refuse_many("tensors", head, (1, 3, 2), TENSORS_MAX)
     message = _parsed(pb.PushFrame, head)
     if not message.HasField("opening"):
         raise RemoteProtocolError("a push must begin with its opening")

@@ -24,6 +24,8 @@ from fedactors.model import Buffer, GlobalModel, Layout, LearnerId, Version
 Owner: TypeAlias = LearnerId | None
 """A learner; None: the federation, whose models are the versions of the global model; a name of `rule_owner`."""
 
+LEARNER_CHARS_MAX = 128
+"""Of a learner's id: ten thousand of them can be told of at once."""
 RULE = "\x1f"
 """What a rule's owners begin with. A learner's id is printable: `learner_problem`."""
 
@@ -42,6 +44,8 @@ def learner_problem(learner: LearnerId) -> str | None:
     """Why a model store can keep nothing under this id; None where it can."""
     if not learner:
         wrong = "empty"
+    elif len(learner) > LEARNER_CHARS_MAX:
+        wrong = f"longer than {LEARNER_CHARS_MAX} characters"
     elif not learner.isprintable():
         wrong = "not printable"
     elif learner != unicodedata.normalize("NFKC", learner).strip():

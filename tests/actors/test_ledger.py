@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import msgpack
+
 from fedactors.actors.ledger import Ledger
 from fedactors.record import RoundRecord, Spread
 from fedactors.task import EvaluationReport, Refusal, TrainReport
@@ -33,6 +35,21 @@ def test_a_small_round_tells_of_each_learner_and_of_all_together():
     assert record.learners["learner-3"].ms_per_batch == 3.0
     assert record.learners["learner-3"].eval_metrics == {"accuracy": 0.25}
     assert (record.totals.learners, record.totals.accepted) == (4, 3)
+
+
+def test_a_round_whose_learners_say_too_much_tells_of_all_together_alone():
+    """Else nobody who watches would hear of it: an event has to fit into a frame."""
+    ledger = Ledger(detail_learners_max=1000)
+    ledger.begin(1, tuple(f"learner-{number}" for number in range(200)), 100.0, 1e9)
+    metrics = {f"{number:03}{'m' * 125}": 0.5 for number in range(256)}
+    for number in range(200):
+        ledger.reported(1, f"learner-{number}", TrainReport(10, metrics=metrics), 4, 8)
+        ledger.accepted(1, f"learner-{number}", TrainReport(10, metrics=metrics), 0, 101.0)
+    ledger.committed(1, 1, 110.0)
+    record = ledger.end(1)
+    assert (record.cohort, record.learners) == ((), {})
+    assert (record.totals.learners, record.totals.accepted) == (200, 200)
+    assert len(msgpack.packb(record.to_map())) < 1000
 
 
 def test_a_large_round_tells_of_all_together_alone():

@@ -20,7 +20,7 @@ INPUT_BYTES_MAX = 4096
 INPUT_S_MAX = 60
 MEMORY_MIB_MAX = 2048
 """Of the whole process: what takes more for an input of INPUT_BYTES_MAX has forgotten a limit."""
-INSTRUMENTED = ["fedactors", "tomllib", "yaml"]
+INSTRUMENTED = ["fedactors"]
 
 
 def main() -> int:

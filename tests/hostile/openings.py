@@ -32,6 +32,7 @@ OPENINGS = [
     ),
     ("an id that is empty", [raw(learner="")], "learner '' is empty or longer than 512 characters"),
     ("an id of a novel", [raw(learner="m" * 60_000)], "is empty or longer than 512 characters"),
+    ("an id of 129 letters", [raw(learner="m" * 129)], "is longer than 128 characters"),
     ("an id that is no text", [b"\x0a\x04\x1a\x02\xff\xfe"], "is not a LearnerMessage"),
     ("an id with an escape", [raw(learner="m\x1b[2J")], "is not printable; name it with letters and digits"),
     ("an id of two lines", [raw(learner="m\nlevel=error")], "is not printable"),

@@ -61,7 +61,7 @@ STRANGERS = [
         "a push of 100,001 tensors",
         PUSH,
         [pb.PushFrame(opening=pb.PushOpening(blob=pb.BlobHeader(tensors=[pb.TensorSpec()] * 100_001))).SerializeToString()],
-        "tensors has length 100,001; at most 100,000",
+        "more than 100,000 tensors are announced",
     ),
     (
         "a push of a tensor of 65 dimensions",

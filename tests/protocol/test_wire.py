@@ -28,6 +28,7 @@ from fedactors.protocol import (
     Welcome,
 )
 from fedactors.protocol._pb import federation_pb2 as pb
+from fedactors.protocol.fields import SMALL_BYTES
 from fedactors.protocol.messages import BlobHeader
 from fedactors.protocol.wire import (
     CONTROL_BYTES_MAX,
@@ -334,3 +335,40 @@ def test_a_task_says_its_round_and_version():
 def test_a_welcome_is_written_with_every_field():
     terms = Welcome(b"t", 1.5, 7.0, 4096, resumed=True, federation="f")
     assert decode_from_controller(encode(terms)) == terms
+
+
+def large(tensors):
+    """What goes on for as long as a frame may, so that each tensor takes two bytes."""
+    return pb.BlobHeader(layout_digest=b"d" * 16).SerializeToString() + b"\x12\x00" * tensors
+
+
+@pytest.mark.parametrize(
+    ("decode", "wrap"),
+    [
+        (decode_header, lambda blob: _field(1, blob)),
+        (decode_opening, lambda blob: _field(1, _field(3, blob))),
+        (decode_opening, lambda blob: _field(1, _field(3, blob[: len(blob) // 2 * 2]) + _field(3, blob))),
+    ],
+)
+def test_tensors_without_number_are_counted_before_any_memory_is_taken_for_them(decode, wrap):
+    with pytest.raises(RemoteProtocolError, match="more than 100,000 tensors are announced"):
+        decode(wrap(large(200_000)))
+
+
+@pytest.mark.parametrize("end", [b"\x0b", b"\x12\xff\xff\xff\xff", b"\x80"])
+def test_a_large_frame_that_is_no_message_is_refused(end):
+    with pytest.raises(RemoteProtocolError, match=r"is no message|is not a BlobFrame"):
+        decode_header(_field(2, b"x" * 70_000) + end)
+
+
+def test_a_large_header_is_read():
+    specs = tuple((f"layer-{number}", "float32", (3, 4)) for number in range(5_000))
+    header = BlobHeader(b"d" * 16, specs, 7, 3)
+    assert len(encode_header(header)) > SMALL_BYTES
+    assert decode_header(encode_header(header)) == header
+
+
+def _field(number, body):
+    length = len(body)
+    varint = bytes((length >> shift) & 0x7F | 0x80 for shift in (0, 7, 14)) + bytes([length >> 21])
+    return bytes([number << 3 | 2]) + varint + body

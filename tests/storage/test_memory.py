@@ -225,6 +225,7 @@ async def test_there_is_a_limit_for_what_rules_keep_too():
         ("a\x1fb", "is not printable"),
         ("\n", "is not"),
         ("a\N{RIGHT-TO-LEFT OVERRIDE}b", "is not printable"),
+        ("a" * 129, "is longer than 128 characters"),
         ("a ", "looks like another"),
         ("\N{FULLWIDTH LATIN SMALL LETTER A}", "looks like another"),
         ("u\N{COMBINING DIAERESIS}", "looks like another"),
