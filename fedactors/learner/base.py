@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from fedactors.errors import LearnerFailed
+from fedactors.errors import FedactorsError, LearnerFailed
 from fedactors.learner.blame import blamed, kind_of
 from fedactors.model import Array, LearnerId, Weights
 from fedactors.task import EvaluateParams, TrainParams
@@ -110,6 +110,8 @@ def build_learner(entry: Any, context: LearnerContext) -> Learner:
         raise LearnerFailed(f"{name} cannot be called with one argument, the learner's context: def __init__(self, context)")
     try:
         made = entry(context)
+    except FedactorsError:  # it says in one line what is wrong
+        raise
     except (Exception, SystemExit) as error:
         raise LearnerFailed(f"{name} could not be made: {blamed(error)}") from error
     missing = missing_methods(made)
