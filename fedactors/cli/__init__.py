@@ -17,7 +17,7 @@ Exit codes:
     0    done
     1    the federation failed
     2    the configuration or the command line is wrong
-    3    an address cannot be reached or listened at
+    3    an address cannot be reached or listened at, or denies access
     4    a learner's own code failed
     5    stopped by Ctrl-C or SIGTERM before its time; the round was ended cleanly and everything is saved
     70   a bug in fedactors

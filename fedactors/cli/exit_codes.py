@@ -24,7 +24,7 @@ MEANINGS = {
     ExitCode.DONE: "done",
     ExitCode.FAILED: "the federation failed",
     ExitCode.CONFIG: "the configuration or the command line is wrong",
-    ExitCode.UNREACHABLE: "an address cannot be reached or listened at",
+    ExitCode.UNREACHABLE: "an address cannot be reached or listened at, or denies access",
     ExitCode.LEARNER: "a learner's own code failed",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C before its time: ended cleanly, everything saved",
     ExitCode.BUG: "a bug in fedactors",

@@ -20,6 +20,8 @@ LOOK_S = 0.2
 """Between two looks at a connection that is not there yet: whether the listener is one that is not trusted."""
 NOT_TRUSTED = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification", "not in peer certificate")
 """What gRPC says, among other things, of a listener's certificate that cannot be verified."""
+NOT_THERE = ("Failed to connect", "DNS", "resol", "Timeout occurred")
+"""What it says where nobody has answered to TCP."""
 PROBE = "/fedactors.transport/Probe"
 """The method of a call that is made only to hear why the connection fails."""
 
@@ -116,8 +118,9 @@ class GrpcsChannel(GrpcChannel):
     def _complaint(self) -> str:
         if not self._heard:
             return ""
-        remedy = "is it a TLS port, and does it demand a certificate (--certificate, --key)?"
-        return f"; the last attempt failed ({self._heard}): {remedy}"
+        got_there = not any(sign in self._heard for sign in NOT_THERE)
+        remedy = ": is it a TLS port, and does it demand a certificate (--certificate, --key)?" if got_there else ""
+        return f"; the last attempt failed ({self._heard}){remedy}"
 
 
 def _check_tcp(address: Address) -> None:

@@ -102,6 +102,14 @@ async def test_a_client_does_not_speak_to_a_listener_that_knows_tls_1_2_alone(au
         await channel.close()
 
 
+async def test_where_nobody_listens_it_is_said_and_nothing_of_certificates(authority):
+    channel = authority.calling().connect(Address("grpcs", "127.0.0.1:1"))
+    with pytest.raises(Unreachable, match="Connection refused") as caught:
+        await channel.open(METHOD, timeout_s=NEVER_S)
+    await channel.close()
+    assert "--certificate" not in str(caught.value)
+
+
 async def test_a_credential_and_an_identity_arrive(authority):
     seen = []
 
