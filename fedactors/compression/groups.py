@@ -252,7 +252,7 @@ class GroupedForm(Form):
 
 def first_beyond(values: Array, limit: float) -> int | None:
     """The first place whose value is NaN, or farther from 0 than a limit."""
-    working = np.dtype(np.float64 if values.dtype == np.float64 else np.float32)
+    working = np.float64 if values.dtype == np.float64 else np.float32
     limit = min(limit, float(np.finfo(working).max))
     for start in range(0, values.size, BLOCK):
         block = np.abs(values[start : start + BLOCK].astype(working))

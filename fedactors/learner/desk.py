@@ -76,9 +76,7 @@ class Desk:
         self._cast_is_told = False
         self._unpacked_is_told = False
 
-    def begin(
-        self, scope: Scope, form: Form = IDENTITY, sealing: SealingSpec = UNSEALED, *, resumed: bool = False
-    ) -> None:
+    def begin(self, scope: Scope, form: Form = IDENTITY, sealing: SealingSpec = UNSEALED, *, resumed: bool = False) -> None:
         """A session has begun: this is what travels, in which form, and how it is sealed, says the controller.
 
         One that does not go on with the last one, as `resumed` says, begins with nothing held back.
