@@ -5,6 +5,7 @@ driver         the session with a controller, here or anywhere
 run_directory  what a run leaves on disk
 saved_runs     what there is of runs, seen from outside
 saved_events   the events of a run
+saved_logs     the logs of a run
 up             a whole federation in one command
 reaching       the controller of a run, or at an address
 versions       the versions that a run has kept

@@ -71,6 +71,8 @@ class Display:
         evaluate_every: as configured.
         console: where to show; standard output if it is not given.
         clock: monotonic seconds.
+        watches: the run may have begun before: no lines are shown, and the time is that since its first event, by a clock of
+            seconds since 1970.
     """
 
     def __init__(
@@ -81,7 +83,10 @@ class Display:
         evaluate_every: int = 1,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        watches: bool = False,
     ) -> None:
+        self._watches = watches
+        self._heard = False
         self._name = name
         self._board = Board(rounds_total, evaluate_every)
         self._console = console or Output()
@@ -108,7 +113,9 @@ class Display:
         """Show an event. Never raises because the reader of the output has gone."""
         with self._lock:
             lines = self._board.apply(event)
-        for line in lines:
+            if self._watches and not self._heard:
+                self._heard, self._began_s = True, event.unix_time_s
+        for line in () if self._watches else lines:
             self._show(line)
 
     def _show(self, line: Line) -> None:

@@ -133,3 +133,13 @@ def test_brackets_in_a_message_are_not_markup() -> None:
     console = Console(file=io.StringIO(), width=200)
     Display("digits", console=console)(Story().refused(1, "a", "layout", "tensor 'w' has shape [3, 3]; [red]no[/red]"))
     assert "[3, 3]; [red]no[/red]" in written(console)
+
+
+def test_a_run_that_is_watched_shows_no_lines_and_the_time_since_its_first_event() -> None:
+    console = terminal()
+    display = Display("digits", rounds_total=2, console=console, clock=lambda: 1_075.2, watches=True)
+    for event in whole_run():
+        display(event)
+    assert written(console) == ""
+    console.print(display.picture())
+    assert re.fullmatch(r"digits ━+ 2/2 rounds 0:01:15", written(console).splitlines()[0].rstrip())
