@@ -54,8 +54,9 @@ class ControllerTable(Table):
     """Where the controller listens.
 
     Attributes:
-        address: scheme://place, as in grpc://127.0.0.1:4450 or grpc:///run/fed.sock. Without one, `fedactors up` takes a Unix
-            socket in a directory of its own, and `fedactors controller` takes grpc://127.0.0.1:4450.
+        address: scheme://place, as in grpc://127.0.0.1:4450, grpcs://0.0.0.0:4450 (with TLS, see [tls]) or grpc:///run/fed.sock.
+            `fedactors up` listens there for others, and at a Unix socket in a directory of its own for the learners that it
+            starts; without an address, `fedactors controller` takes grpc://127.0.0.1:4450.
         insecure: allow an address that other machines can reach although nothing is encrypted there, or anybody is served.
     """
 

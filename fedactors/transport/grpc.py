@@ -154,7 +154,11 @@ class GrpcListener(Listener):
             stream.deny(str(denial))
             await stream.detach()
             return
-        await context.send_initial_metadata(())  # the client's `open` waits for it
+        try:
+            await context.send_initial_metadata(())  # the client's `open` waits for it
+        except BaseException:  # it is gone already
+            await stream.detach()
+            raise
         life = asyncio.get_running_loop().create_task(self._live(stream), name=f"serve {method}")
         self._lives.add(life)
         while not life.done():
