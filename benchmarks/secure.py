@@ -16,6 +16,8 @@ Every row is one way of sending a float32 model, for a million parameters:
     plain          the weights as they are, and fedavg
     ckks precise   this project's, one prime, the whole model as one row of values, two a slot
     ckks fast      the same with 31 bits
+    masking        pairwise masks with the nine others, 32 bits; in brackets behind the name, how many were lost before they
+                   delivered: their masks are taken out by the controller. Learners open nothing: versions travel as they are
     per tensor     `ts.ckks_vector` of each tensor, degree 8192, [60, 40, 40, 60], public key, scaled by the controller, as usual
 
 In brackets: times as much as plain. Times are the median of REPEATS; processor time is about the same on a busy machine.
@@ -40,6 +42,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from loop_lag import LagMeter
+from masked_round import Round
 
 from fedactors import Federation, Learner
 from fedactors.aggregation import Contribution, Fold
@@ -250,6 +253,34 @@ async def measured(scheme: Scheme, updates: Sequence[Weights], exact: np.ndarray
     )
 
 
+async def masked(updates: Sequence[Weights], lost: int) -> Row:
+    """The row of a masked round that so many are lost from before they deliver."""
+    one, weights = Round(updates[0], LEARNERS), [updates[index % REPEATS] for index in range(LEARNERS)]
+    delivering = dict(list(zip(one.members, weights, strict=True))[lost:])
+    exact = sum(flat(w) for w in delivering.values()) / len(delivering)
+    millions = exact.size / 1e6
+    with ThreadPoolExecutor(1) as thread:
+        async with LagMeter() as meter:
+            jobs = delivering.items()
+            sealing = asyncio.get_running_loop().run_in_executor(thread, lambda: {n: cpu_s(one.sealed, n, w) for n, w in jobs})
+            sealed = await sealing
+        lag = meter.lag.max_ms
+    adding = [cpu_s(one.add, name, update)[0] for name, (_, update) in sealed.items()]
+    commit_s, result = cpu_s(one.commit)
+    opened = [cpu_s(flat, result.weights) for _ in range(REPEATS)]
+    update = next(iter(sealed.values()))[1]
+    return Row(
+        f"masking ({lost})",
+        statistics.median(s for s, _ in sealed.values()) / millions,
+        update.nbytes / millions,
+        await uploaded([update]) / millions,
+        1e3 * (sum(adding) + commit_s) / len(adding) / millions,
+        statistics.median(s for s, _ in opened) / millions,
+        float(np.sqrt(np.mean((opened[0][1] - exact) ** 2) / np.mean(exact**2))),
+        lag,
+    )
+
+
 def cpu_s(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     """Seconds of processor time, and what came of them."""
     began = time.thread_time()
@@ -289,7 +320,8 @@ async def table(parameters: int) -> list[Row]:
     updates = [drawn(parameters, seed) for seed in range(REPEATS)]
     shares = [sum(1 for index in range(LEARNERS) if index % REPEATS == one) / LEARNERS for one in range(REPEATS)]
     exact = sum(share * flat(w) for share, w in zip(shares, updates, strict=True))
-    return [await measured(scheme, updates, exact) for scheme in schemes(updates[0])]
+    rows = [await measured(scheme, updates, exact) for scheme in schemes(updates[0])]
+    return [*rows, await masked(updates, 0), await masked(updates, 3)]
 
 
 def shown(rows: Sequence[Row]) -> Iterator[str]:

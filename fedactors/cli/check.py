@@ -112,8 +112,11 @@ def _masking(config: Config) -> list[tuple[str, str]]:
     weight = f"{size(cost.update_bytes)} an update"
     times = f"about {cost.learner_s:.2f} s of a learner, {cost.controller_s:.2f} s of the controller"
     dropped = f"and {cost.drop_s:.2f} s for each learner that drops out"
+    error, factor = form.fixed_point(learners).step / 2, max(form.factor_max // 100, 1)
+    exact = f"differences up to {form.clip:g}, exact to {error / factor:.0e} where updates have a factor of {factor:,}"
     return [
         ("secure", f"masking  ({form.bits} bits, {stay}; the controller sees sums alone)"),
+        ("precision", exact),
         ("cost", f"of a million parameters: {weight}; {times} {dropped}"),
     ]
 

@@ -34,6 +34,8 @@ from fedactors.transport.grpc import GrpcTransport
 COUNT = 5
 STEPS = np.arange(1.0, COUNT + 1)
 EXAMPLES = 10 * np.arange(1, COUNT + 1)
+HASTY = {"stage_timeout_s": 2.0}
+"""Long enough for learners that answer, on a busy machine; who is silent is waited for."""
 EVERYBODY = {"name": "synchronous", "options": {"min_updates": COUNT}}
 
 
@@ -63,7 +65,7 @@ def tables(rounds: int = 2, *, options: dict[str, Any] | None = None, **more: An
         "seed": 3,
         "learners": {"count": COUNT, "min": COUNT},
         "protocol": {"name": "synchronous", "options": {"min_updates": 4}},
-        "secure": {"method": "masking", "options": {"stage_timeout_s": 0.5, **(options or {})}},
+        "secure": {"method": "masking", "options": {"stage_timeout_s": 30.0, "clip": 8.0, **(options or {})}},
         "stop": {"rounds": rounds},
         "evaluate": {"every": 0},
         **more,
@@ -129,7 +131,7 @@ async def test_the_mean_is_that_of_fedavg(options, more):
     results, weights, _ = await run(tables(2, options=options, **more))
     expected = 2 * mean_step([0, 1, 2, 3, 4])
     bits = options.get("bits", 32)
-    bound = 2 * COUNT * 8.0 * 100_000 / (2 ** (bits - 1) // COUNT if bits == 32 else 2.0**52) / (2 * EXAMPLES.sum())
+    bound = 2 * COUNT * 8.0 * 10_000 / (2 ** (bits - 1) // COUNT if bits == 32 else 2.0**52) / (2 * EXAMPLES.sum())
     assert np.abs(weights["b"] - 1 - expected).max() <= bound + 1e-12
     np.testing.assert_allclose(weights["w"], np.float32(expected), atol=bound + 1e-6)
     assert len(results.rounds) == 2
@@ -167,7 +169,7 @@ async def test_the_controller_holds_nothing_but_masked_words_and_their_sum(monke
 @pytest.mark.parametrize(("stage", "said"), [(KEYS, "it gave no keys in time"), (SHARES, "it gave no shares in time")])
 async def test_who_does_not_answer_before_training_is_left_out_of_the_round(monkeypatch, stage, said):
     silent(monkeypatch, stage, {"learner-2"})
-    results, weights, _ = await run(tables(2))
+    results, weights, _ = await run(tables(2, options=HASTY))
     np.testing.assert_allclose(weights["b"], 1 + mean_step([0, 1, 3, 4]) + mean_step([0, 1, 2, 3, 4]), atol=1e-4)
     first, second = (record.learners["learner-2"] for record in results.rounds)
     assert first.refused == f"masking: masking: {said}"
@@ -244,13 +246,14 @@ async def test_an_update_counts_whose_learner_does_not_help_to_unmask(monkeypatc
         (SHARES, "masking: 3 of 5 learners shared their secrets (learner-0, learner-1, learner-3), and 4 are needed"),
         (UNMASK, "masking: 3 of 5 learners delivered and are still here (learner-0, learner-1, learner-3), and 4 are needed"),
     ],
+    ids=[KEYS, SHARES, UNMASK],
 )
 async def test_below_the_threshold_a_round_is_given_up_and_the_next_begins_from_the_same_version(monkeypatch, stage, said):
     silent(monkeypatch, stage, {"learner-2", "learner-4"})
     opened = []
     mean = MaskedFold.commit
     monkeypatch.setattr(MaskedFold, "commit", lambda self, current: opened.append(len(self.learners)) or mean(self, current))
-    results, weights, news = await run(tables(2))
+    results, weights, news = await run(tables(2, options=HASTY))
     assert kinds(news)[:3] == ["round_began", "round_abandoned", "round_began"]
     began = [event.body for event in news if event.kind == "round_began"]
     assert [(body["round"], body["version"]) for body in began] == [(1, 0), (1, 0), (2, 1)]
@@ -265,7 +268,7 @@ async def test_a_federation_that_is_always_below_its_threshold_ends_with_the_rea
     silent(monkeypatch, UNMASK, {"learner-2", "learner-4"}, times=9)
     protocol = {"name": "synchronous", "options": {"min_updates": 4, "max_failed_rounds": 2}}
     with pytest.raises(FederationFailed, match=r"round 1 was abandoned 2 times in a row: .*masking: 3 of 5 learners delivered"):
-        await run(tables(2, protocol=protocol, options={"stage_timeout_s": 0.2}))
+        await run(tables(2, protocol=protocol, options=HASTY))
 
 
 # ------------------------------------------------------------------------------------------------------------ failures, restarts
@@ -381,10 +384,10 @@ class Untrue(Steady):
 
 async def test_a_learner_whose_update_cannot_be_written_is_told_why():
     class TooMany(Untrue):
-        examples = 100_001
+        examples = 10_001
 
     results, weights, _ = await run(tables(1), TooMany)
-    assert "factor is 100001; masking takes whole numbers from 1 to factor_max = 100,000" in (
+    assert "factor is 10001; masking takes whole numbers from 1 to factor_max = 10,000" in (
         results.rounds[0].learners["learner-2"].refused or ""
     )
     np.testing.assert_allclose(weights["b"], 1 + mean_step([0, 1, 3, 4]), atol=1e-4)
@@ -464,7 +467,7 @@ async def test_what_a_lost_connection_swallows_is_said_again(monkeypatch, stage)
         await send(self, message)
 
     monkeypatch.setattr(LearnerProxy, "_send", cut_once)
-    results, weights, _ = await run(tables(2, options={"stage_timeout_s": 20.0, "threshold": 1.0}, protocol=EVERYBODY))
+    results, weights, _ = await run(tables(2, options={"threshold": 1.0}, protocol=EVERYBODY))
     assert len(cut) == 1
     assert all(len(record.learners) == COUNT for record in results.rounds)
     np.testing.assert_allclose(weights["b"], 1 + 2 * mean_step([0, 1, 2, 3, 4]), atol=2e-4)

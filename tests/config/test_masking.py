@@ -168,4 +168,5 @@ def test_check_tells_the_threshold_and_the_cost(tmp_path) -> None:
     shown = CliRunner().invoke(main, ["check", str(file)])
     assert shown.exit_code == 0, shown.output
     assert "secure        masking  (32 bits, 7 of 10 learners must stay; the controller sees sums alone)" in shown.output
+    assert "precision     differences up to 4, exact to 9e-07 where updates have a factor of 100\n" in shown.output
     assert "cost          of a million parameters: 4.0 MB an update; about 0.03 s of a learner, 0.03 s of the" in shown.output

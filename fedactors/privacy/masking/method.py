@@ -21,10 +21,9 @@ class Masking(SecureAggregation):
 
     Attributes:
         bits: of a word, 32 (4 bytes for a parameter, as float32) or 64.
-        clip: the largest difference of a parameter from its base that counts in full; what is beyond counts as this. The mean is
-            exact to about clip * factor_max / 2^(bits - 1) / the mean factor, times the learners of a round.
+        clip: the largest difference of a parameter from its base that counts in full; what is beyond counts as this.
         factor_max: the largest factor that an update may have, a whole number: examples or batches; a learner with a larger one
-            is refused.
+            is refused. The mean of N updates is off by clip N / 2^bits times factor_max over their mean factor, at most.
         threshold: the share of a round's learners, or of each one's neighbours, that must stay for its sum to be read, from 0.5
             to 1: at least 3, and always more than half. So many must conspire with the controller to read an update.
         neighbours: with how many others a learner shares masks, an even number; 0: with all of them, 255 at most.
@@ -37,8 +36,8 @@ class Masking(SecureAggregation):
     """
 
     bits: int = 32
-    clip: float = 8.0
-    factor_max: int = 100_000
+    clip: float = 4.0
+    factor_max: int = 10_000
     threshold: float = 2 / 3
     neighbours: int = 0
     hide_reports: bool = False

@@ -33,8 +33,8 @@ class Terms:
     """
 
     bits: int = 32
-    clip: float = 8.0
-    factor_max: int = 100_000
+    clip: float = 4.0
+    factor_max: int = 10_000
     threshold: float = 2 / 3
     neighbours: int = 0
     factor: Factor = "examples"
