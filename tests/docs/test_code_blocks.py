@@ -19,7 +19,7 @@ from tests.e2e.support import environment
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SETS_UP = re.compile(r"^(pip install|nox)\b.*$", re.MULTILINE)
+SETS_UP = re.compile(r"^(pip install|apt-get install|nox)\b.*$", re.MULTILINE)
 LANGUAGES = {"bash", "python", "toml", "text"}
 PLAYED = {"tutorial.md"}
 """Pages whose blocks build on one another: a test of their own plays them."""

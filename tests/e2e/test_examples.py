@@ -17,16 +17,22 @@ pytestmark = pytest.mark.e2e
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDED = ("quickstart", "torch_digits")
-SHORTENED = {"hospitals": ("accuracy", 0.85, 1.0), "diabetes": ("r2", 0.1, 0.5), "script": ("accuracy", 0.9, 1.0)}
-"""One process and four rounds are enough to see that they learn: a metric, and between what it is then."""
+SHORTENED = {
+    "hospitals": ("accuracy", 0.85, 1.0),
+    "diabetes": ("r2", 0.1, 0.5),
+    "script": ("accuracy", 0.9, 1.0),
+    "fashion_mnist": ("accuracy", 0.4, 0.9, "learners.count=2", "learners.options.images=200", "train.batch_size=8"),
+}
+"""One process and four rounds are enough to see that they learn: a metric, between what it is then, and settings to that end."""
 PROGRAMS = {"embedded": "clinics.py"}
 COMPARED = ("byzantine", "stragglers")
 FLOWER = ("flower_client",)
 PACKAGES = ("own_rule",)
+SERVED = ("web_app",)  # by test_web_app.py
 
 
 def test_every_example_is_tested_here():
-    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *PACKAGES}
+    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *SERVED, *PACKAGES}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == known
 
 
@@ -42,8 +48,10 @@ def test_an_example_reaches_its_accuracy_in_one_command(tmp_path, example):
 
 @pytest.mark.parametrize("example", SHORTENED)
 def test_an_example_learns(tmp_path, example):
-    metric, least, most = SHORTENED[example]
-    short = ["--in-process", "--set", "stop.rounds=4", "--run-dir", tmp_path / "run"]
+    metric, least, most, *settings = SHORTENED[example]
+    short = ["--in-process", "--run-dir", tmp_path / "run"]
+    for setting in ("stop.rounds=4", *settings):
+        short += ["--set", setting]
     done = support.fedactors("up", EXAMPLES / example / "federation.toml", *short, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rounds = support.results(tmp_path / "run")["rounds"]
