@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -101,6 +102,12 @@ def started(*arguments: object, cwd: Path, name: str = "fedactors") -> Iterator[
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+
+def free_port() -> int:
+    """A port at loopback that nobody listens at now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def results(run: Path) -> dict:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,10 +32,11 @@ COMPARED = ("byzantine", "stragglers")
 FLOWER = ("flower_client",)
 PACKAGES = ("own_rule",)
 SERVED = ("web_app",)  # by test_web_app.py
+SCRIPTS = ("secure",)
 
 
 def test_every_example_is_tested_here():
-    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *SERVED, *PACKAGES}
+    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *SERVED, *PACKAGES, *SCRIPTS}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == known
 
 
@@ -44,6 +48,28 @@ def test_an_example_reaches_its_accuracy_in_one_command(tmp_path, example):
     assert len(results["rounds"]) == 10
     assert results["rounds"][0]["metrics"]["accuracy"] < results["final"]["metrics"]["accuracy"]
     assert results["final"]["metrics"]["accuracy"] > 0.94
+
+
+@pytest.mark.timeout(180)
+def test_encrypted_from_end_to_end_it_learns_as_well_as_in_the_clear(tmp_path):
+    """The README's accuracy is the plain quickstart's, too."""
+    for example in ("quickstart", *SCRIPTS):
+        shutil.copytree(EXAMPLES / example, tmp_path / example, ignore=shutil.ignore_patterns("certs", "run", "results", "*.key"))
+    bin_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    place = {"PATH": bin_first, "ADDRESS": f"grpcs://127.0.0.1:{support.free_port()}"}
+    with (tmp_path / "out").open("w") as out:
+        command = ["bash", str(tmp_path / "secure" / "run.sh")]
+        process = subprocess.Popen(command, env=support.environment() | place, stdout=out, stderr=out, start_new_session=True)
+        try:
+            code = process.wait(170)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert code == 0, (tmp_path / "out").read_text()
+    sealed = support.results(tmp_path / "secure" / "results")["final"]
+    told = re.search(r"([0-9.]+) % of the images", (EXAMPLES / "secure" / "README.md").read_text(encoding="utf-8"))
+    assert sealed["metrics"]["accuracy"] == pytest.approx(float(told[1]) / 100, abs=0.005)
+    assert sealed["model"] == "model.safetensors"
 
 
 @pytest.mark.parametrize("example", SHORTENED)
