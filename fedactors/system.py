@@ -48,6 +48,7 @@ from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 from fedactors.runtime import Actor, ActorSystem, Restart
+from fedactors.runtime.trace import SystemStatistics
 from fedactors.storage import Home, Storage
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
@@ -269,6 +270,10 @@ class Federation:
         """
         model = GlobalModel(*await self.admin.download(NEWEST if version is None else version))
         return configuration.scope(self.config).visible(model)
+
+    def statistics(self) -> SystemStatistics:
+        """What the actors have done so far: messages, mailboxes, times, failures. For monitoring."""
+        return self._system.statistics()
 
     async def closed(self) -> None:
         """Wait until the controller has gone down: an operator closed it, or it was done and nobody came for the results."""

@@ -1,4 +1,4 @@
-"""What goes on beside a federation in its own process: the page that shows it."""
+"""What goes on beside a federation in its own process: the page that shows it, and figures for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,32 +13,53 @@ from fedactors.cli.dashboard import place
 
 if TYPE_CHECKING:
     from fedactors.config import Config
+    from fedactors.dashboard.where import Where
     from fedactors.driver.up import Beside
     from fedactors.system import Federation
 
 
-def pages(dashboard: str | None, tokens: Path | None) -> Beside:
-    """What `--dashboard` asks for; nothing where it was not given.
+def pages(dashboard: str | None, metrics: str | None, tokens: Path | None) -> Beside:
+    """What `--dashboard` and `--metrics` ask for; nothing where they were not given.
 
     Raises:
-        ExtraMissing: the extra `dashboard` is not installed.
-        AddressError: the page may not be served there.
+        ExtraMissing: the extra `dashboard` or `metrics` is not installed.
+        AddressError: something may not be served where it was asked for.
     """
-    where = None if dashboard is None else place(dashboard, tokens)
+    page = None if dashboard is None else place(dashboard, tokens)
+    figures = None if metrics is None else _metrics_place(metrics, tokens)
 
     @asynccontextmanager
     async def beside(federation: Federation) -> AsyncIterator[None]:
         async with AsyncExitStack() as exits:
-            if where is not None:
+            if page is not None:
                 from fedactors.dashboard.opening import of_federation
 
-                there = replace(where, tokens=where.tokens or _operators_tokens(federation.config))
-                url = await exits.enter_async_context(of_federation(federation, there))
-                sys.stderr.write(f"dashboard: {url}\n")  # not by click's echo, past a live display
-                sys.stderr.flush()
+                where = replace(page, tokens=page.tokens or _operators_tokens(federation.config))
+                _say("dashboard", await exits.enter_async_context(of_federation(federation, where)))
+            if figures is not None:
+                from fedactors.dashboard.metering import metrics_of
+
+                _say("metrics", await exits.enter_async_context(metrics_of(federation, figures)))
             yield
 
     return beside
+
+
+def _say(what: str, url: str) -> None:
+    """Not by click's echo, past a live display."""
+    sys.stderr.write(f"{what}: {url}\n")
+    sys.stderr.flush()
+
+
+def _metrics_place(text: str, tokens: Path | None) -> Where:
+    from importlib.util import find_spec
+
+    from fedactors.dashboard.where import METRICS_PORT, Where
+    from fedactors.errors import ExtraMissing
+
+    if find_spec("prometheus_client") is None:
+        raise ExtraMissing("--metrics", "prometheus_client", "metrics")
+    return Where.parse(text, tokens, port=METRICS_PORT)
 
 
 def _operators_tokens(config: Config) -> Path | None:

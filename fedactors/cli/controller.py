@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--run-dir", callback=options.as_path, metavar="DIR", help="Keep the run there, so that it can be resumed.")
 @options.resume
 @options.dashboard
+@options.metrics
 @options.dashboard_tokens
 @insecure
 @options.overrides
@@ -37,6 +38,7 @@ def controller(
     run_dir: Path | None,
     resume: Path | None,
     dashboard: str | None,
+    metrics: str | None,
     dashboard_tokens: Path | None,
     insecure: bool,
     overrides: tuple[str, ...],
@@ -53,7 +55,7 @@ def controller(
     from fedactors.cli.watching import serving
     from fedactors.driver.run_directory import of_run
 
-    beside = pages(dashboard, dashboard_tokens)
+    beside = pages(dashboard, metrics, dashboard_tokens)
     overrides = (*overrides, *options.at(address), *credential_overrides(insecure=insecure))
     if run_dir is None and file is not None and resume is None:
         config, directory = configuration.read(file, overrides), None

@@ -13,7 +13,7 @@ from fedactors.cli.credentials import credentials, insecure
 if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
     from fedactors.config import Credentials
-    from fedactors.dashboard.server import Where
+    from fedactors.dashboard.where import Where
     from fedactors.driver.reaching import Reach
 
 
@@ -54,12 +54,14 @@ def place(text: str, tokens: Path | None) -> Where:
         ExtraMissing: the extra `dashboard` is not installed.
         AddressError: `text` is no place, or one that other machines can reach and no token guards.
     """
+    from importlib.util import find_spec
+
+    from fedactors.dashboard.where import Where
     from fedactors.errors import ExtraMissing
 
-    try:
-        from fedactors.dashboard.server import Where
-    except ModuleNotFoundError as error:
-        raise ExtraMissing("the dashboard", error.name or "starlette", "dashboard") from error
+    for package in ("starlette", "uvicorn", "plotly"):
+        if find_spec(package) is None:
+            raise ExtraMissing("the dashboard", package, "dashboard")
     return Where.parse(text, tokens)
 
 

@@ -78,7 +78,7 @@ dashboard_tokens = click.option(
     "--dashboard-tokens",
     callback=as_path,
     metavar="FILE",
-    help="Have browsers log in with an operator's or an observer's token of this list, which `fedactors tokens` writes.",
+    help="Have browsers and Prometheus show an operator's or an observer's token of this list (`fedactors tokens` writes it).",
 )
 
 dashboard = click.option(
@@ -94,6 +94,14 @@ ckks_key = click.option(
     callback=as_path,
     metavar="FILE",
     help="The key to a federation that seals its models, as `fedactors keys ckks` makes it.",
+)
+
+metrics = click.option(
+    "--metrics",
+    is_flag=False,
+    flag_value="",
+    metavar="[HOST:PORT]",
+    help="Serve figures for Prometheus; port 0: any.  [default: 127.0.0.1:4461]",
 )
 
 log_file = click.option("--log-file", callback=as_path, metavar="FILE", help="Write the log there too, as JSON lines.")

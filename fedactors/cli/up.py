@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @options.resume
 @options.ckks_key
 @options.dashboard
+@options.metrics
 @options.dashboard_tokens
 @options.overrides
 @options.talk
@@ -38,6 +39,7 @@ def up(
     resume: Path | None,
     ckks_key: Path | None,
     dashboard: str | None,
+    metrics: str | None,
     dashboard_tokens: Path | None,
     overrides: tuple[str, ...],
     talk: Talk,
@@ -52,7 +54,7 @@ def up(
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import of_run
 
-    beside = pages(dashboard, dashboard_tokens)
+    beside = pages(dashboard, metrics, dashboard_tokens)
     config, directory = of_run(file, run_dir, resume, overrides, starts_learners=True)
     with watching(config, directory, "controller", talk) as observers:
         outcome = run(

@@ -9,6 +9,7 @@ GET  /api/events              server-sent events, see `feed`
 GET  /api/versions            the model trail, all of it
 GET  /api/versions/N.safetensors   one of them
 GET  /api/configuration       as run, TOML
+GET  /metrics                 the run's figures, for Prometheus
 POST /api/order {"verb": ...} pause, resume, stop
 """
 
@@ -80,15 +81,16 @@ def plotly_script() -> Path:
     return Path(found.origin).parent / "package_data" / PLOTLY
 
 
-def dashboard(feed: Feed, guard: Guard) -> ASGIApp:
-    """The application for one run."""
-    return _Pages(feed, guard).app()
+def dashboard(feed: Feed, guard: Guard, metrics: Callable[[], bytes] | None = None) -> ASGIApp:
+    """The application for one run; `metrics` writes its figures out for Prometheus."""
+    return _Pages(feed, guard, metrics).app()
 
 
 class _Pages:
     """The paths of one run's page."""
 
-    def __init__(self, feed: Feed, guard: Guard) -> None:
+    def __init__(self, feed: Feed, guard: Guard, metrics: Callable[[], bytes] | None) -> None:
+        self._metrics = metrics
         self._feed = feed
         self._guard = guard
         self._plotly = plotly_script()
@@ -106,6 +108,7 @@ class _Pages:
             Route("/api/versions", self._for(look, self._versions)),
             Route("/api/versions/{version:int}.safetensors", self._for(look, self._model)),
             Route("/api/configuration", self._for(look, self._configuration)),
+            Route("/metrics", self._for(look, self._figures)),
             Route("/api/order", self._for(give, self._order, changes=True), methods=["POST"]),
         ]
         return Starlette(routes=routes, middleware=[Middleware(_Outside, guard=self._guard)])
@@ -205,6 +208,11 @@ class _Pages:
 
     async def _configuration(self, _request: Request, _session: Session) -> Response:
         return PlainTextResponse(self._feed.source.configuration)
+
+    async def _figures(self, _request: Request, _session: Session) -> Response:
+        if self._metrics is None:
+            return PlainTextResponse("metrics need another package: pip install 'fedactors[metrics]'", 501)
+        return Response(self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _order(self, request: Request, session: Session) -> Response:
         try:

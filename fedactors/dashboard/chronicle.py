@@ -25,8 +25,6 @@ METRICS_KEPT_MAX = 12
 """Of a round; a learner can report any number."""
 TEXT_CHARS_MAX = 300
 """Of an error in the table."""
-EPSILON = "epsilon"
-"""The key by which a round's record tells of the privacy that is spent so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,6 @@ class Chronicle:
         self._began_s: float | None = None
         self._latest_s = 0.0
         self._model: dict[str, Any] = {}
-        self._epsilon: float | None = None
         self._lines: deque[dict[str, Any]] = deque(maxlen=LINES_KEPT)
 
     def take(self, event: Event) -> None:
@@ -128,7 +125,7 @@ class Chronicle:
             "began_s": self._began_s,
             "latest_s": self._latest_s,
             "model": self._model,
-            "epsilon": self._epsilon,
+            "epsilon": board.epsilon,
             "counts": {str(state): number for state, number in board.counts().items()},
             "learners": [_learner(name, row) for name, row in self._shown()],
             "learners_total": len(board.learners),
@@ -146,15 +143,14 @@ class Chronicle:
 
     def _note_round(self, event: Event) -> None:
         assert self._began_s is not None, "it is set by the first event"
-        record, epsilon = RoundRecord.from_map(event.body["record"]), event.body["record"].get(EPSILON)
-        self._epsilon = self._epsilon if epsilon is None else epsilon
-        self.rounds.append(_point(event.number, record, epsilon, self._began_s))
+        record = RoundRecord.from_map(event.body["record"])
+        self.rounds.append(_point(event.number, record, self._began_s))
         if len(self.rounds) > ROUNDS_KEPT_MAX:
             older = self.rounds[: ROUNDS_KEPT_MAX // 2]
             self.rounds[: ROUNDS_KEPT_MAX // 2] = older[::2]
 
 
-def _point(number: int, record: RoundRecord, epsilon: float | None, began_s: float) -> RoundPoint:
+def _point(number: int, record: RoundRecord, began_s: float) -> RoundPoint:
     totals, phases = record.totals, record.phases
     return RoundPoint(
         number=number,
@@ -169,7 +165,7 @@ def _point(number: int, record: RoundRecord, epsilon: float | None, began_s: flo
         refused=sum(totals.refused.values()),
         bytes_up=totals.bytes_up,
         bytes_down=totals.bytes_down,
-        epsilon=epsilon,
+        epsilon=record.epsilon,
     )
 
 

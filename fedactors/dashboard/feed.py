@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from fedactors.dashboard.chronicle import Chronicle, RoundPoint
@@ -16,6 +16,7 @@ from fedactors.dashboard.trail import trail
 from fedactors.driver.run_directory import plain
 from fedactors.errors import FedactorsError, TransportError
 from fedactors.log import get_logger
+from fedactors.record import Event
 
 log = get_logger("fedactors.dashboard")
 
@@ -45,7 +46,9 @@ class Feed:
         lost: why the run cannot be followed any more; empty while it can, and after its end.
     """
 
-    def __init__(self, source: Source, chronicle: Chronicle) -> None:
+    def __init__(self, source: Source, chronicle: Chronicle, observers: Sequence[Callable[[Event], None]] = ()) -> None:
+        """Follow this source into this chronicle, and tell the observers of each event, too."""
+        self._observers = observers
         self.source = source
         self.chronicle = chronicle
         self.lost = ""
@@ -58,7 +61,8 @@ class Feed:
         try:
             async for news in self.source.events():
                 for event in news:
-                    self.chronicle.take(event)
+                    for take in (self.chronicle.take, *self._observers):
+                        take(event)
                 self.wake()
         except TransportError as error:
             self.lost = str(error)

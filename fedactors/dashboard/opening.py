@@ -9,9 +9,11 @@ from pathlib import Path
 
 from fedactors import config as configuration
 from fedactors.dashboard.chronicle import Chronicle
-from fedactors.dashboard.server import Where, serving
+from fedactors.dashboard.server import serving
 from fedactors.dashboard.source import FromController, FromDirectory, Source
+from fedactors.dashboard.where import Where
 from fedactors.driver.reaching import Reach, address_of
+from fedactors.observe.meter import Kernel
 from fedactors.system import Federation
 
 
@@ -20,7 +22,8 @@ async def of_federation(federation: Federation, where: Where) -> AsyncIterator[s
     """The page of a federation in this process; yields its URL."""
     config = federation.config
     source = FromController(federation.admin, configuration.to_toml(config))
-    async with serving(source, Chronicle(config.name, config.stop.rounds, config.evaluate.every), where) as url:
+    chronicle = Chronicle(config.name, config.stop.rounds, config.evaluate.every)
+    async with serving(source, chronicle, where, lambda: Kernel.of(federation.statistics())) as url:
         yield url
 
 

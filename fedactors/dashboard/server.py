@@ -5,61 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
-from fedactors.access.token_file import TokenFile
 from fedactors.dashboard.app import dashboard
 from fedactors.dashboard.chronicle import Chronicle
 from fedactors.dashboard.feed import Feed
-from fedactors.dashboard.guard import Guard, is_loopback
 from fedactors.dashboard.source import Source
-from fedactors.errors import AddressError
+from fedactors.dashboard.where import Where, listening_socket, url_of
 from fedactors.log import get_logger
+from fedactors.observe.meter import Kernel, Meter
 
 log = get_logger("fedactors.dashboard")
 
-HOST, PORT = "127.0.0.1", 4460
 LAST_NEWS_S = 1.0
 """For which, once the run is over, the browsers are told so before the server goes."""
 CONNECTIONS_MAX = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where a page is served, and to whom.
-
-    Attributes:
-        host, port: to listen at; port 0: any that is free.
-        tokens: the list of those who may log in; None: whoever is on this machine needs no token.
-    """
-
-    host: str = HOST
-    port: int = PORT
-    tokens: Path | None = None
-
-    @classmethod
-    def parse(cls, text: str, tokens: Path | None = None) -> Where:
-        """Read HOST:PORT, or PORT alone, or nothing for the default.
-
-        Raises:
-            AddressError: it has another form, or other machines can reach it and there is no token to keep them out.
-        """
-        host, separator, port = text.rpartition(":")
-        name = (host if separator else HOST).strip("[]")
-        if not text:
-            return cls(tokens=tokens)
-        if not port.isdecimal() or int(port) > 65_535 or not name:
-            raise AddressError(f"{text!r} is no place for a dashboard; write HOST:PORT, or PORT, or nothing behind FILE")
-        if tokens is None and not is_loopback(name):
-            said = f"a dashboard at {text} can be reached by other machines, and whoever reaches it can stop the run"
-            raise AddressError(f"{said}: have them log in by --dashboard-tokens FILE, or serve it at {HOST}:{port}")
-        return cls(name, int(port), tokens)
 
 
 class _Server(uvicorn.Server):
@@ -72,8 +36,16 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(source: Source, chronicle: Chronicle, where: Where) -> AsyncIterator[str]:
+async def serving(
+    source: Source, chronicle: Chronicle, where: Where, kernel: Callable[[], Kernel] | None = None
+) -> AsyncIterator[str]:
     """Serve a run's page for as long as the context lasts, and a moment longer where browsers are to hear of the end.
+
+    Args:
+        source: of the run.
+        chronicle: empty yet, with what is known of the run before its first event.
+        where: it is served.
+        kernel: tells of the actors, for /metrics; None where they are in another process.
 
     Yields:
         The page's URL.
@@ -82,15 +54,14 @@ async def serving(source: Source, chronicle: Chronicle, where: Where) -> AsyncIt
         AddressError: it cannot be listened there.
         ConfigError: the tokens cannot be read, or the extra `dashboard` is not installed.
     """
-    tokens = None if where.tokens is None else TokenFile(where.tokens)
-    guard = Guard(None if tokens is None else lambda: tokens.book)
-    feed = Feed(source, chronicle)
-    app = dashboard(feed, guard)
-    listening = _bound(where)
+    meter = Meter(chronicle.name)
+    feed = Feed(source, chronicle, [meter.take])
+    app = dashboard(feed, where.guard(), metrics(meter, kernel))
+    listening = listening_socket(where, "dashboard")
     following = asyncio.create_task(feed.follow(), name="dashboard")
     try:
         async with _served(app, listening):
-            url = _url(where.host, listening.getsockname()[1])
+            url = url_of(where.host, listening.getsockname()[1])
             log.info("dashboard", url=url)
             try:
                 yield url
@@ -125,14 +96,10 @@ async def _served(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]
         listening.close()
 
 
-def _bound(where: Where) -> socket.socket:
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+def metrics(meter: Meter, kernel: Callable[[], Kernel] | None) -> Callable[[], bytes] | None:
+    """What writes out a meter's figures; None where the extra `metrics` is not installed."""
     try:
-        return socket.create_server((where.host, where.port), family=family)
-    except OSError as error:
-        place = f"{where.host}:{where.port}"
-        raise AddressError(f"the dashboard cannot listen at {place}: {error}; name another place, or port 0 for any") from error
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        from fedactors.observe.exposition import Exposition
+    except ModuleNotFoundError:
+        return None
+    return Exposition(meter, kernel).text

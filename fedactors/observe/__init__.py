@@ -5,6 +5,8 @@ board       what is known of a run from its events; pure
 display     the board on a terminal, or plain lines
 summary     the end of a run on a few lines
 figures     how numbers are written for people
+meter       what of a run is counted for monitoring; pure
+exposition  it as Prometheus reads it
 account     what came of a run; pure
 tables      it in tables
 chart, page charts and the frame of a page that is one file

@@ -104,8 +104,7 @@ def summary_table(account: Account) -> Table:
 
 def spent(account: Account) -> float | None:
     """The epsilon of differential privacy that the last round tells of; None where none does."""
-    epsilon: float | None = getattr(account.rounds[-1], "epsilon", None) if account.rounds else None
-    return epsilon
+    return account.rounds[-1].epsilon if account.rounds else None
 
 
 def phases_table(account: Account) -> Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import signal
-import sys
 import urllib.error
 import urllib.request
 
@@ -19,7 +19,7 @@ from tests.e2e.support import started, wait_for
 
 def test_a_page_that_others_can_reach_is_refused_without_tokens(place):
     said = refused(3, "up", place / "federation.toml", "--in-process", "--dashboard", "0.0.0.0:0")
-    assert "whoever reaches it can stop the run: have them log in by --dashboard-tokens FILE" in said
+    assert "whoever reaches the page can stop the run: have them log in by --dashboard-tokens FILE" in said
 
 
 def test_a_file_that_was_meant_as_the_federation_s_is_no_place(place):
@@ -33,15 +33,14 @@ async def test_the_page_is_no_way_around_the_controller_s_own_credentials(tmp_pa
         access = federation.config.access.model_copy(update={"operators": how})
         federation.config = federation.config.model_copy(update={"access": access, "base_dir": tmp_path})
         with pytest.raises(ConfigError, match=said):
-            await pages("0", None)(federation).__aenter__()
+            await pages("0", None, None)(federation).__aenter__()
 
 
-def test_without_the_extra_one_line_says_which(place, monkeypatch):
-    for name in ("fedactors.dashboard.server", "fedactors.dashboard.app"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    said = refused(2, "up", place / "federation.toml", "--in-process", "--dashboard")
-    assert "pip install 'fedactors[dashboard]'" in said
+@pytest.mark.parametrize(("option", "package"), [("dashboard", "uvicorn"), ("metrics", "prometheus_client")])
+def test_without_the_extra_one_line_says_which(place, monkeypatch, option, package):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else name)
+    said = refused(2, "up", place / "federation.toml", "--in-process", f"--{option}", "0")
+    assert f"pip install 'fedactors[{option}]'" in said
 
 
 def test_a_run_and_an_address_are_one_too_many(place):

@@ -32,7 +32,7 @@ async def browser(book: TokenBook | None = None):
     source.end()
     feed = Feed(source, Chronicle("digits", 2))
     await feed.follow()
-    transport = httpx.ASGITransport(app=dashboard(feed, Guard(None if book is None else lambda: book)))
+    transport = httpx.ASGITransport(app=dashboard(feed, Guard(None if book is None else lambda: book), lambda: b"x 1\n"))
     async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
         yield client, source
 

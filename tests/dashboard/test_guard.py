@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fedactors.dashboard.guard import SESSION_S, SESSIONS_MAX, Guard, Role, is_from_page
-from fedactors.dashboard.server import Where
+from fedactors.dashboard.where import Where
 from fedactors.errors import AddressError
 from tests.dashboard.support import BOOK, LEARNER, NOW, OBSERVER, OPERATOR
 
@@ -94,7 +94,7 @@ def test_a_place_is_read():
 
 @pytest.mark.parametrize("text", ["federation.toml", "localhost:", "localhost:x", "127.0.0.1:70000", ":80"])
 def test_a_place_that_is_none_is_refused(text):
-    with pytest.raises(AddressError, match="is no place for a dashboard"):
+    with pytest.raises(AddressError, match="is no place to serve a page at"):
         Where.parse(text)
 
 
