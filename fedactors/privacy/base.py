@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import ClassVar
 
 
 class SecureAggregation(ABC):  # noqa: B024  # what methods have in common is where they are named and what they promise
@@ -12,6 +11,3 @@ class SecureAggregation(ABC):  # noqa: B024  # what methods have in common is wh
     The controller adds up what learners send and learns nothing of a single update. Building one imports no cryptography: the
     controller and `fedactors check` build it, too.
     """
-
-    seals: ClassVar[bool] = False
-    """True where every version of the model is ciphertext, which learners open and close with a key that the controller lacks."""

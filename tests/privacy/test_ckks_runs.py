@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 from fedactors import Federation
 from fedactors import config as configuration
 from fedactors.errors import ConfigError, FederationFailed
+from fedactors.learner.desk import Update
+from fedactors.learner.spool import Spool
+from fedactors.learner.worker import Worker
 from fedactors.model import GlobalModel
 from fedactors.privacy.ckks_layout import is_sealed
 from fedactors.simulation import simulate
 from fedactors.simulation.population import Population
+from fedactors.task import TrainReport
 from tests.privacy import sealed
 
 LEARNERS = 4
@@ -198,3 +203,27 @@ def test_learners_are_told_how_many_updates_a_sum_has(tables, updates):
     spec = configuration.sealing_spec(configuration.from_mapping(config(**tables)))
     assert spec.options == {"preset": "precise", "reference": None, "updates": updates}
     assert spec.weighting == "examples"
+
+
+def test_a_sealed_update_waits_in_the_spool_as_any_other(tmp_path):
+    learner = sealed.sealing()
+    base = sealed.version_0({"w": np.ones(5000, np.float32)}, learner)
+    buffer = base.layout.pack(learner.update({"w": np.full(5000, 2, np.float32)}, 1.0, base))
+    Spool(tmp_path).keep(Update("t", base.layout, buffer, TrainReport(1), layout_known=True))
+    (kept,) = Spool(tmp_path).updates()
+    assert kept.layout == base.layout
+    np.testing.assert_allclose(learner.opened(GlobalModel(1, kept.layout, kept.buffer)).weights["w"], 2, rtol=1e-6)
+
+
+@pytest.mark.timing
+async def test_the_event_loop_goes_on_while_a_learner_seals():
+    """Half a million parameters take a quarter of a second; TenSEAL gives the interpreter's lock back every millisecond."""
+    learner, weights = sealed.sealing(), {"w": np.ones(500_000, np.float32)}
+    worker, turns_s = Worker("sealing"), [time.monotonic()]
+    sealing = asyncio.ensure_future(worker(lambda: learner.initial(weights, 1)))
+    while not sealing.done():
+        await asyncio.sleep(0.005)
+        turns_s.append(time.monotonic())
+    worker.stop()
+    assert len(turns_s) > 10
+    assert max(np.diff(turns_s)) < 1.0  # a heartbeat is due each second, and a learner is lost after five
