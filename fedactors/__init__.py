@@ -1,7 +1,8 @@
 """fedactors: an asyncio actor-system runtime for federated learning.
 
 cli                 the command line
-driver   observe    starting, watching and saving runs · logs and the live display
+dashboard           a run on a web page
+driver   observe    starting, watching and saving runs · logs, live display, reports, figures
 system              a federation from its configuration: what you embed
 config   plugins    the configuration · finding plug-ins by name
 actors              controller, scheduler, aggregator, model store, learner proxies, gateway

@@ -22,7 +22,13 @@ TABLES = ("rounds", "learners", "phases")
 @click.argument("run", callback=options.as_path)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="html", show_default=True, help="What to write.")
 @click.option("--table", type=click.Choice(TABLES), default="rounds", show_default=True, help="Which table, as CSV.")
-@click.option("--output", "-o", callback=options.as_path, metavar="FILE", help="[default: RUN/report.html, or the terminal]")
+@click.option(
+    "--output",
+    "-o",
+    callback=options.as_path,
+    metavar="FILE",
+    help="Where to write it.  [default: RUN/report.html; else the terminal]",
+)
 @options.debug
 def report(run: Path, form: str, table: str, output: Path | None) -> None:
     """Write what came of RUN, a run's directory: curves, each learner's part, time by phase, who was waited for, bytes, releases.
