@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import blocks
+from fedactors.aggregation._kernels import blocks, zero_padding
 from fedactors.aggregation._scratch import Scratch
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.lanes import share_out
@@ -18,6 +19,9 @@ from fedactors.errors import ModelError
 from fedactors.model import Array, Buffer, GlobalModel, Layout
 from fedactors.privacy.ckks_layout import SealedLayout, read
 from fedactors.privacy.ckks_parameters import CkksParameters
+
+BLOCK = 16_384
+"""Words that are worked on together: they and a temporary stay in the nearest cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +47,19 @@ class CkksSum(Rule):
 
 
 class CkksFold(Fold):
-    """The open round's sum of ciphertexts, reduced after each addition, and its factors."""
+    """The open round's sum of ciphertexts, reduced whenever its words could overflow, and its factors."""
 
     def __init__(self, parameters: CkksParameters, sealed: SealedLayout) -> None:
         self._parameters = parameters
         self._sealed = sealed
-        self._modulus = np.dtype(parameters.word).type(parameters.modulus)
+        self._word = np.dtype(parameters.word)
+        self._most = 2 ** (8 * self._word.itemsize) // parameters.modulus
+        self._summands = 0
         self._factors: list[float] = []
         self._roll = Roll()
         self._total: Array | None = None
-        size = sealed.ciphertexts * 2 * parameters.degree
-        self._blocks = list(blocks(size))
-        self._scratch = Scratch(max(at.stop - at.start for at in self._blocks) * self._modulus.nbytes)
+        self._blocks = list(blocks(sealed.ciphertexts * 2 * parameters.degree, BLOCK))
+        self._scratch = Scratch(BLOCK * self._word.itemsize)
 
     @override
     def add(self, contribution: Contribution) -> None:
@@ -63,23 +68,29 @@ class CkksFold(Fold):
         words = self._sealed.words(contribution.buffer).reshape(-1)
         if self._total is None:
             self._total = np.empty_like(words)
-        self._fold(self._total, words, fresh=not self._factors)
+        total, begins = self._total, not self._factors
+        self._summands = 1 if begins else self._summands + 1
+        self._each(lambda at: np.copyto(total[at], words[at]) if begins else np.add(total[at], words[at], out=total[at]))
+        if self._summands == self._most:
+            self._reduce(total)
         self._factors.append(contribution.factor / self._sealed.unit)
 
-    def _fold(self, total: Array, words: Array, *, fresh: bool) -> None:
-        """Add modulo q: of a sum below 2q, and the same less q, which wraps around where it is negative, the lesser is it."""
+    def _reduce(self, total: Array) -> None:
+        """Bring a sum of so many summands below q: of x and x - 2^k q, which wraps around where it is negative, the lesser."""
+        exponents = range((self._summands - 1).bit_length() - 1, -1, -1)
+        multiples = [self._word.type(self._parameters.modulus << exponent) for exponent in exponents]
 
         def work(at: slice) -> None:
-            if fresh:
-                np.copyto(total[at], words[at])
-                return
             with self._scratch.bench() as bench:
-                reduced = bench.array(at.stop - at.start, total.dtype)
-                np.add(total[at], words[at], out=total[at])
-                np.subtract(total[at], self._modulus, out=reduced)
-                np.minimum(total[at], reduced, out=total[at])
+                less = bench.array(at.stop - at.start, total.dtype)
+                for multiple in multiples:
+                    np.minimum(total[at], np.subtract(total[at], multiple, out=less), out=total[at])
 
-        share_out(work, self._blocks, total.size)
+        self._each(work)
+        self._summands = 1
+
+    def _each(self, work: Callable[[slice], object]) -> None:
+        share_out(work, self._blocks, len(self._blocks) * BLOCK)
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
@@ -88,10 +99,12 @@ class CkksFold(Fold):
         assert self._total is not None, "a round with updates that count has a sum"
         factor = math.fsum(factors)
         self._check(factor)
-        out = np.zeros(current.layout.nbytes, np.uint8)
+        self._reduce(self._total)
+        out = np.empty(current.layout.nbytes, np.uint8)
         np.copyto(self._sealed.words(out).reshape(-1), self._total)
         self._sealed.factor(out)[0] = factor
         self._sealed.tensors(out)[:] = self._sealed.tensors(current.buffer)
+        zero_padding(out, current.layout)
         return out
 
     def _check(self, factor: float) -> None:

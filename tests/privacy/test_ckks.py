@@ -109,6 +109,23 @@ def test_a_sum_does_not_depend_on_the_order():
     assert len(set(results)) == 1
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("updates", [1, 2, 3, 15, 16, 17, 31, 50])
+def test_words_are_added_up_exactly_however_many(preset, updates):
+    parameters, rng = PRESETS[preset], np.random.default_rng(updates)
+    base = sealed.version_0({"w": np.zeros(5000)}, sealed.sealing(preset, 1.0, updates))
+    found, fold = read(base.layout), CkksSum(parameters).fold(base.layout)
+    expected = np.zeros(found.words(base.buffer).shape, object)
+    for index in range(updates):
+        buffer = base.buffer.copy()
+        words = found.words(buffer)
+        words[:] = rng.integers(0, parameters.modulus, words.shape, words.dtype)
+        words[0, 0, :9] = [parameters.modulus - 1] * 8 + [0]
+        expected += words.astype(object)
+        fold.add(sealed.contribution(f"{index}", buffer, 1.0))
+    np.testing.assert_array_equal(found.words(fold.commit(base)), (expected % parameters.modulus).astype(words.dtype))
+
+
 def test_an_abandoned_round_and_updates_without_a_share_leave_nothing():
     learner = sealed.sealing()
     base = sealed.version_0({"w": np.zeros(3, np.float32)}, learner)
