@@ -31,12 +31,13 @@ PROGRAMS = {"embedded": "clinics.py"}
 COMPARED = ("byzantine", "stragglers")
 FLOWER = ("flower_client",)
 PACKAGES = ("own_rule",)
-SERVED = ("web_app",)  # by test_web_app.py
+ELSEWHERE = ("deploy", "web_app")
+"""Tested by test_deploy.py and test_web_app.py."""
 SCRIPTS = ("secure",)
 
 
 def test_every_example_is_tested_here():
-    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *SERVED, *PACKAGES, *SCRIPTS}
+    known = {*COMMANDED, *SHORTENED, *PROGRAMS, *COMPARED, *FLOWER, *ELSEWHERE, *PACKAGES, *SCRIPTS}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == known
 
 
