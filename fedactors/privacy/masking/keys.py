@@ -8,9 +8,13 @@ agree on depends on both public keys and on its purpose. The package cryptograph
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fedactors.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 KEY_BYTES = 32
 MASK_KEY_BYTES = 16
@@ -27,20 +31,20 @@ class KeyPair:
     Attributes:
         private: 32 bytes; never shown.
         public: 32 bytes.
+        key: the same for the library, which takes as long to make as to use.
     """
 
-    private: bytes
+    private: bytes = field(repr=False)
     public: bytes
+    key: X25519PrivateKey = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, private: bytes) -> KeyPair:
         """The pair of a private key, 32 random bytes."""
         from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-        return cls(private, X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw())
-
-    def __repr__(self) -> str:
-        return f"KeyPair(public={self.public.hex()})"
+        key = X25519PrivateKey.from_private_bytes(private)
+        return cls(private, key.public_key().public_bytes_raw(), key)
 
 
 def seal_key(own: KeyPair, peer: bytes) -> bytes:
@@ -90,10 +94,10 @@ def unseal(key: bytes, sealed: bytes, sender: str, receiver: str) -> bytes:
 
 
 def _agreed(own: KeyPair, peer: bytes, purpose: bytes, length: int) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
     try:
-        shared = X25519PrivateKey.from_private_bytes(own.private).exchange(X25519PublicKey.from_public_bytes(peer))
+        shared = own.key.exchange(X25519PublicKey.from_public_bytes(peer))
     except ValueError as error:
         raise RemoteProtocolError(f"{peer.hex():.64} is no X25519 public key: {error}") from error
     return _derived(shared, b"\0".join([purpose, *sorted([own.public, peer])]), length)

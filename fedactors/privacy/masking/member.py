@@ -62,6 +62,7 @@ class Member:
         self._seal, self._mask = KeyPair.of(random(KEY_BYTES)), KeyPair.of(random(KEY_BYTES))
         self._seed = random(SECRET_BYTES)
         self._roster = Roster(0, {})
+        self._seal_keys: dict[LearnerId, bytes] = {}
         self._held: dict[LearnerId, tuple[bytes, bytes]] = {}
         self._heard: dict[type[ToMember], ToMember] = {}
         self._said: FromMember = PublicKeys(self._seal.public, self._mask.public)
@@ -141,11 +142,12 @@ class Member:
         keys = split(self._mask.private, self.needed, points, self._random)
         pairs = dict(zip(holders, zip(seeds, keys, strict=True), strict=True))
         self._held[self._me] = pairs.pop(self._me)
+        self._seal_keys = {peer: seal_key(self._seal, roster.keys[peer].seal) for peer in pairs}
         self.state = State.SHARES
         return Sealed({peer: self._sealed(peer, b"".join(pair)) for peer, pair in pairs.items()})
 
     def _sealed(self, peer: LearnerId, shares: bytes) -> bytes:
-        return seal(seal_key(self._seal, self._roster.keys[peer].seal), shares, self._me, peer, self._random)
+        return seal(self._seal_keys[peer], shares, self._me, peer, self._random)
 
     def _check(self, roster: Roster) -> None:
         if roster.keys.get(self._me) != self._said:
@@ -161,9 +163,9 @@ class Member:
     def _hold(self, sealed: Mapping[LearnerId, bytes]) -> None:
         """Keep what the neighbours sealed for this learner; who sealed nothing is out."""
         for peer, envelope in sealed.items():
-            if peer == self._me or peer not in self._roster.keys:
+            if peer not in self._seal_keys:
                 raise RemoteProtocolError(f"masking's shares are of {peer}, which is not in the roster")
-            shares = unseal(seal_key(self._seal, self._roster.keys[peer].seal), envelope, peer, self._me)
+            shares = unseal(self._seal_keys[peer], envelope, peer, self._me)
             self._held[peer] = shares[:SHARE_BYTES], shares[SHARE_BYTES:]
         self._enough(len(self._held), "shared their secrets")
         self.state = State.READY
@@ -177,7 +179,7 @@ class Member:
         self._enough(len(survivors), "delivered")
         self.state = State.OVER
         held, self._held = self._held, {}
-        self._seed = b""
+        self._seed, self._seal_keys = b"", {}
         return Revealed(
             {peer: seed for peer, (seed, _) in held.items() if peer in survivors},
             {peer: key for peer, (_, key) in held.items() if peer not in survivors},

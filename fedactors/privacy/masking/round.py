@@ -24,11 +24,24 @@ from random import Random
 from typing import TypeAlias
 
 from fedactors.model import LearnerId
-from fedactors.privacy.masking.messages import FromMember, PublicKeys, Revealed, Roster, Sealed, ToMember, Unmask
+from fedactors.privacy.masking.messages import (
+    SEALED_BYTES,
+    FromMember,
+    PublicKeys,
+    Revealed,
+    Roster,
+    Sealed,
+    ToMember,
+    Unmask,
+)
 from fedactors.privacy.masking.ring import holders
 from fedactors.privacy.masking.terms import PEERS_MAX, Terms
 from fedactors.privacy.masking.unmasking import Shares, Unmasking
 
+MESSAGE_BYTES_MAX = 60 * 1024
+"""Of what one learner is told at a time; a control message may have 64 KiB."""
+EXTRA_BYTES = 8
+"""Of an entry in a message, beside its name and its value."""
 NAMES_MAX = 5
 """Learners that a reason names; the rest is counted."""
 
@@ -113,6 +126,10 @@ class MaskedRound:
         if holders_ > PEERS_MAX:
             said = f"each of {learners} learners would share masks with all others, and at most {PEERS_MAX} may"
             return self._fail(f"{said}: give secure.options.neighbours")
+        longest = max(len(learner.encode()) for learner in self._cohort)
+        if holders_ * (SEALED_BYTES + longest + EXTRA_BYTES) > MESSAGE_BYTES_MAX:
+            said = f"the shares of {holders_} learners with ids of up to {longest} bytes do not fit into a message"
+            return self._fail(f"{said}: give them shorter ids, or secure.options.neighbours")
         return []
 
     def heard(self, learner: LearnerId, message: FromMember) -> list[Command]:

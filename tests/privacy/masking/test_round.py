@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fedactors.errors import ModelError, RemoteProtocolError
-from fedactors.privacy.masking.messages import Revealed, Roster, Sealed, Unmask
+from fedactors.privacy.masking.messages import PublicKeys, Revealed, Roster, Sealed, Unmask, written
 from fedactors.privacy.masking.ring import holders
-from fedactors.privacy.masking.round import Stage
+from fedactors.privacy.masking.round import Fail, MaskedRound, Stage
 from fedactors.privacy.masking.shamir import join
 from fedactors.privacy.masking.terms import Terms
+from fedactors.protocol import Masking
+from fedactors.protocol.wire import CONTROL_BYTES_MAX, encode
 from tests.privacy.masking.rounds import OneRound
 
 TERMS = Terms()
@@ -189,6 +191,21 @@ def test_a_full_graph_of_too_many_fails_at_once() -> None:
     assert one.failure is not None
     assert "each of 300 learners would share masks with all others, and at most 256 may" in one.failure
     assert "secure.options.neighbours" in one.failure
+
+
+def test_ids_that_fill_a_message_fail_at_once() -> None:
+    (failed,) = MaskedRound(TERMS, [f"{'字' * 60}{index:03}" for index in range(256)], Random(0)).begin()
+    assert failed == Fail(
+        "masking: the shares of 256 learners with ids of up to 183 bytes do not fit into a message: give them shorter ids, "
+        "or secure.options.neighbours"
+    )
+    assert MaskedRound(TERMS, [f"{index:0128}" for index in range(256)], Random(0)).begin() == []
+
+
+def test_the_largest_messages_fit_into_a_frame() -> None:
+    names = [f"{index:0130}" for index in range(256)]
+    for message in (Sealed(dict.fromkeys(names, bytes(94))), Roster(256, dict.fromkeys(names, PublicKeys(bytes(32), bytes(32))))):
+        assert len(encode(Masking("task", *written(message)))) <= CONTROL_BYTES_MAX
 
 
 @pytest.mark.parametrize(("stage", "did"), [(0, "gave keys"), (1, "shared their secrets")])
