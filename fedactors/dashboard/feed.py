@@ -55,6 +55,8 @@ class Feed:
         self._over = False
         self._news = asyncio.Event()
         self._browsers = 0
+        self._known_as: tuple[Any, ...] = ()
+        self._known = b""
 
     async def follow(self) -> None:
         """Take in events until the run is over or cannot be followed; does not raise for what the run's side does."""
@@ -103,7 +105,7 @@ class Feed:
                 while rounds := self.chronicle.rounds_after(from_number, ROUNDS_PER_MESSAGE):
                     from_number = rounds[-1].number + 1
                     yield _message("rounds", [_as_map(point) for point in rounds], from_number)
-                yield _message("state", await self._state())
+                yield await self._state()
                 if self.chronicle.versions != listed and (over or loop.time() >= next_list_s):
                     listed, next_list_s = self.chronicle.versions, loop.time() + TRAIL_EVERY_S
                     yield _message("versions", await trail(self.source, VERSIONS_PER_MESSAGE))
@@ -115,16 +117,19 @@ class Feed:
         finally:
             self._browsers -= 1
 
-    async def _state(self) -> dict[str, Any]:
-        """With what the controller says of itself, which no event tells."""
+    async def _state(self) -> bytes:
+        """The message `state`, with what the controller says of itself, which no event tells; made once for all browsers."""
         status: Mapping[str, Any] = {}
         if not self._over and self.source.takes_orders:
             try:
                 status = await self.source.status()
             except TransportError as error:
                 status = {"phase": f"the controller is away: {error}"}
-        told = {key: status.get(key) for key in ("phase", "paused")}
-        return self.chronicle.state() | told | {"lost": self.lost}
+        told = {"phase": status.get("phase"), "paused": status.get("paused"), "lost": self.lost}
+        key = (self.chronicle.next_number, *told.values())
+        if key != self._known_as:
+            self._known_as, self._known = key, _message("state", self.chronicle.state() | told)
+        return self._known
 
 
 async def _wait(news: asyncio.Event, limit_s: float) -> None:
