@@ -27,11 +27,12 @@ from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.blueprint import Blueprint
 from fedactors.actors.compute import Compute, Threads
 from fedactors.actors.controller import Controller
-from fedactors.actors.gateway import Gateway, Place, SessionTerms
+from fedactors.actors.gateway import Gateway, Place
 from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
 from fedactors.actors.life import Life
 from fedactors.actors.messages import GetAddresses, Publish, ToGateway
 from fedactors.actors.resumption import resume
+from fedactors.actors.session_terms import SessionTerms
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config

@@ -36,7 +36,7 @@ from fedactors.actors.messages import (
     ToGateway,
     ToLearnerProxy,
 )
-from fedactors.dp.local import LocalPrivacy
+from fedactors.actors.session_terms import SessionTerms
 from fedactors.errors import (
     AccessDenied,
     ActorError,
@@ -48,23 +48,19 @@ from fedactors.errors import (
     StreamClosed,
     TransportError,
 )
-from fedactors.form import AS_IT_IS, FormSpec
 from fedactors.journal import Journal, Known
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
-from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.protocol import (
     FETCH,
     PUSH,
     SESSION,
-    WIRE_VERSION,
     FetchRequest,
     Goodbye,
     GoodbyeReason,
     Hello,
     PushOpening,
     Session,
-    Welcome,
     read_fetch,
     read_hello,
     read_opening,
@@ -72,9 +68,7 @@ from fedactors.protocol import (
     welcome,
 )
 from fedactors.runtime import Actor, ActorRef, Request, Restart, Supervision, Terminated, handle
-from fedactors.scope import WHOLE, Scope
-from fedactors.storage.entries import learner_problem
-from fedactors.task import TaskId, TaskKey, number_problem
+from fedactors.task import TaskId, TaskKey
 from fedactors.transport import Address, Listener, Stream, Transport
 
 log = get_logger("fedactors.gateway")
@@ -87,47 +81,6 @@ STRANGERS_MORE = 256
 """Streams that may wait for their first message, beside one for each of `learners_max`."""
 DISMISSED_AT_ONCE = 256
 """Learners that are told goodbye at a time; thousands at once would not all hear it before GOODBYE_S are over."""
-EAGER_BYTES_MAX = 256 * 1024 * 1024
-"""Weights that all learners together may send without a grant: that much memory they can take here at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTerms:
-    """What every learner is told when it is welcomed, and how many may come.
-
-    Attributes:
-        federation: its name; a learner that names another one is turned away.
-        heartbeat_s: seconds between two signs of life.
-        lost_after_s: seconds of silence that make a loss.
-        chunk_bytes: of weights in one frame.
-        scope: which of their tensors travel.
-        learners_max: at the same time.
-        mailbox_messages_max: that may wait for one learner's proxy.
-        hello_timeout_s: how long a new connection may take to say who it is.
-        learners_expected: as many as these share what may be sent without a grant.
-        form: in which updates are wished for, of learners that know it.
-        form_optional: others may take part, and send theirs as they are.
-        sealing: how versions and updates are encrypted among the learners.
-        local_privacy: how updates are clipped and given noise before they leave.
-    """
-
-    federation: str
-    heartbeat_s: float = 1.0
-    lost_after_s: float = 5.0
-    chunk_bytes: int = 1024 * 1024
-    scope: Scope = WHOLE
-    learners_max: int = 10_000
-    mailbox_messages_max: int = 10_000
-    hello_timeout_s: float = 10.0
-    learners_expected: int = 1
-    form: FormSpec = AS_IT_IS
-    form_optional: bool = True
-    sealing: SealingSpec = UNSEALED
-    local_privacy: LocalPrivacy | None = None
-
-    def form_for(self, hello: Hello) -> FormSpec:
-        """In which form a learner's updates are wished for."""
-        return self.form if self.form.name in hello.forms else AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,23 +181,10 @@ class Gateway(Actor[ToGateway]):
     def _refusal(self, hello: Hello) -> str | None:
         if self._dismissed:
             return "the federation is done"
-        if hello.wire_version != WIRE_VERSION:
-            return (
-                f"this controller speaks wire version {WIRE_VERSION}, the learner {hello.wire_version}: install matching releases"
-            )
-        if (problem := learner_problem(hello.learner)) is not None:
+        if (problem := self._terms.problem(hello)) is not None:
             return problem
-        for name in ("num_train_examples", "num_test_examples"):
-            if (problem := number_problem(name, getattr(hello, name))) is not None:
-                return problem
-        if (tag := next((tag for tag in hello.tags if not tag.isprintable()), None)) is not None:
-            return f"the tag {tag!r:.80} is not printable; name it with letters and digits"
-        if hello.federation and hello.federation != self._terms.federation:
-            return f"no federation named {hello.federation!r:.80} is served here; this one is {self._terms.federation!r}"
         if hello.learner not in self._learners and len(self._learners) >= self._terms.learners_max:
             return f"limits.learners_max = {self._terms.learners_max:,} learners are here already"
-        if not self._terms.form_optional and not self._terms.form_for(hello).name:
-            return f"updates travel in the form {self._terms.form.name!r} here, which this learner's software does not know"
         return None
 
     def _take_in(self, hello: Hello, token: bytes, given_before: frozenset[TaskId], *, resumed: bool) -> Admission:
@@ -341,21 +281,7 @@ class Gateway(Actor[ToGateway]):
             await refuse(stream, Goodbye(reason, str(refusal)))
             return
         self._guard.audit.did("joined", caller, stream.peer, learner=hello.learner, resumed=admission.resumed)
-        greeting = Welcome(
-            token=admission.token,
-            heartbeat_s=terms.heartbeat_s,
-            lost_after_s=terms.lost_after_s,
-            chunk_bytes=terms.chunk_bytes,
-            resumed=admission.resumed,
-            federation=terms.federation,
-            local=terms.scope.local,
-            shared=terms.scope.shared,
-            variates=terms.scope.variates,
-            form=terms.form_for(hello),
-            sealing=terms.sealing,
-            local_privacy=terms.local_privacy,
-            eager_bytes=min(terms.chunk_bytes, EAGER_BYTES_MAX // max(terms.learners_expected, len(self._learners))),
-        )
+        greeting = terms.welcome(hello, admission, learners=len(self._learners))
         async with await welcome(stream, greeting) as session:
             try:
                 await admission.proxy.ask(Attach(session, frozenset(hello.tasks_held) if admission.resumed else frozenset()))
