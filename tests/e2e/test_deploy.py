@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -14,10 +13,10 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
 from fedactors import config as configuration
 from fedactors.cli import main
-from tests.e2e.support import environment
 
 DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -65,6 +64,10 @@ COMMANDS = {
 }
 
 
+def fedactors(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
 def accepts(arguments: list[str]) -> None:
     """Have the command line parse these arguments, and do nothing."""
     with click.Context(main) as context:
@@ -106,20 +109,18 @@ def test_the_script_begins_a_run_and_goes_on_with_one_that_is_there(tmp_path):
         accepts(expected.split())
 
 
-@pytest.mark.e2e
-def test_with_the_readme_s_certificates_the_configuration_would_run(tmp_path):
+def test_with_the_readme_s_certificates_the_configuration_would_run(tmp_path, monkeypatch):
     for name in ("deploy", "quickstart"):
         shutil.copytree(DEPLOY.parent / name, tmp_path / "examples" / name, ignore=shutil.ignore_patterns("certs", "__pycache__"))
-    blocks = re.findall(
-        r"^```(?:text|bash)\n(.*?)^```$", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    commands = "set -euo pipefail\n" + "cd ../..\n".join(blocks)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", commands], cwd=tmp_path, env={**environment(), "PATH": path}, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("examples/deploy/federation.toml is well\n")
+    monkeypatch.chdir(tmp_path / "examples" / "deploy")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))  # the learner's module is forgotten
+    told = re.findall(r"fedactors certs (.*?)(?:; done)?$", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert told[-1] == "learner learner-$number"
+    for command in (*told[:-1], *(f"learner learner-{number}" for number in (0, 1, 2))):
+        assert fedactors("certs", *command.split()).exit_code == 0
+    checked = fedactors("check", "federation.toml")
+    assert checked.output.endswith("federation.toml is well\n"), checked.output
     made = {str(path.relative_to(tmp_path / "examples" / "deploy")) for path in tmp_path.rglob("*.pem")}
     secret = {file for one in KUSTOMIZATION["secretGenerator"] for file in one["files"] if file.endswith(".pem")}
     assert secret == made
