@@ -34,7 +34,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedactors import model_file
-from fedactors.dashboard.feed import Feed, TooManyBrowsers
+from fedactors.dashboard.feed import LIST_TIMEOUT_S, Feed, TooManyBrowsers
 from fedactors.dashboard.guard import Guard, Role, Session, is_from_page
 from fedactors.dashboard.trail import trail
 from fedactors.errors import ExtraMissing, FederationFailed, StoreError, TransportError
@@ -189,7 +189,7 @@ class _Pages:
         return StreamingResponse(body(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def _versions(self, _request: Request, _session: Session) -> Response:
-        return JSONResponse(await trail(self._feed.source))
+        return JSONResponse(await trail(self._feed.source, None, LIST_TIMEOUT_S))
 
     async def _model(self, request: Request, _session: Session) -> Response:
         version = request.path_params["version"]

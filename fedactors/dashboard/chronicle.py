@@ -5,16 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from math import isfinite
+from typing import Any, TypeAlias
 
 from fedactors.model import LearnerId
 from fedactors.observe.board import GONE, TROUBLED, Board, Row, State
 from fedactors.observe.figures import natural
 from fedactors.record import Event, EventKind, RoundRecord
 from fedactors.task import Metrics, Round
+
+Shown: TypeAlias = dict[str, float | None]
+"""Metrics as JSON can hold them: None stands for what is no number."""
 
 ROUNDS_KEPT_MAX = 10_000
 """Of a longer run, every second of the older rounds is left out, again and again."""
@@ -48,7 +52,7 @@ class RoundPoint:
     began_s: float
     duration_s: float
     phases: tuple[float, float, float, float]
-    metrics: Metrics
+    metrics: Shown
     learners: int
     accepted: int
     refused: int
@@ -169,11 +173,13 @@ def _point(number: int, record: RoundRecord, began_s: float) -> RoundPoint:
     )
 
 
-def _some(metrics: Metrics) -> Metrics:
+def _some(metrics: Metrics) -> Shown:
     names = sorted(metrics, key=lambda name: "loss" not in name)
-    return {name: metrics[name] for name in names[:METRICS_KEPT_MAX]}
+    return {name: value if isfinite(value := metrics[name]) else None for name in names[:METRICS_KEPT_MAX]}
 
 
 def _learner(name: LearnerId, row: Row) -> dict[str, Any]:
-    shown = {"learner": name, **asdict(row), "metrics": _some(row.metrics)}
-    return shown | {"trouble": row.trouble[:TEXT_CHARS_MAX], "troubled": row.state in TROUBLED, "gone": row.state in GONE}
+    """One of hundreds, several times a second."""
+    fields = {field: getattr(row, field) for field in Row.__slots__}
+    shown = {"learner": name, "metrics": _some(row.metrics), "trouble": row.trouble[:TEXT_CHARS_MAX]}
+    return fields | shown | {"troubled": row.state in TROUBLED, "gone": row.state in GONE}

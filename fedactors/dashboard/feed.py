@@ -13,7 +13,6 @@ from typing import Any
 from fedactors.dashboard.chronicle import Chronicle, RoundPoint
 from fedactors.dashboard.source import Source
 from fedactors.dashboard.trail import trail
-from fedactors.driver.run_directory import plain
 from fedactors.errors import FedactorsError, TransportError
 from fedactors.log import get_logger
 from fedactors.record import Event
@@ -27,6 +26,10 @@ HEARTBEAT_S = 5.0
 TRAIL_EVERY_S = 2.0
 """The versions are listed so often at most, and at the end."""
 VERSIONS_PER_MESSAGE = 10
+STATUS_TIMEOUT_S = 2.0
+LIST_TIMEOUT_S = 5.0
+LAST_LIST_TIMEOUT_S = 0.3
+"""A controller whose run is over may have gone; the page's server is about to."""
 ROUNDS_PER_MESSAGE = 500
 BROWSERS_MAX = 64
 RETRY_MS = 1_000
@@ -108,7 +111,8 @@ class Feed:
                 yield await self._state()
                 if self.chronicle.versions != listed and (over or loop.time() >= next_list_s):
                     listed, next_list_s = self.chronicle.versions, loop.time() + TRAIL_EVERY_S
-                    yield _message("versions", await trail(self.source, VERSIONS_PER_MESSAGE))
+                    patience_s = LAST_LIST_TIMEOUT_S if self.chronicle.finished else LIST_TIMEOUT_S
+                    yield _message("versions", await trail(self.source, VERSIONS_PER_MESSAGE, patience_s))
                 if over:
                     yield _message("over", {"why": self.lost})
                     return
@@ -120,10 +124,11 @@ class Feed:
     async def _state(self) -> bytes:
         """The message `state`, with what the controller says of itself, which no event tells; made once for all browsers."""
         status: Mapping[str, Any] = {}
-        if not self._over and self.source.takes_orders:
+        if self.source.takes_orders and not self._over and not self.chronicle.finished:
             try:
-                status = await self.source.status()
-            except TransportError as error:
+                async with asyncio.timeout(STATUS_TIMEOUT_S):
+                    status = await self.source.status()
+            except (TransportError, TimeoutError) as error:
                 status = {"phase": f"the controller is away: {error}"}
         told = {"phase": status.get("phase"), "paused": status.get("paused"), "lost": self.lost}
         key = (self.chronicle.next_number, *told.values())
@@ -147,5 +152,5 @@ def _as_map(point: RoundPoint) -> dict[str, Any]:
 def _message(kind: str, data: Any, number: int | None = None) -> bytes:
     """A server-sent event. The number comes back as the header Last-Event-ID when the browser does."""
     identity = "" if number is None else f"id: {number}\n"
-    text = json.dumps(plain(data), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return f"event: {kind}\n{identity}data: {text}\n\n".encode()

@@ -10,13 +10,11 @@ from fedactors.driver.run_directory import plain
 from fedactors.errors import StoreError, TransportError
 from fedactors.protocol.versions import KeptVersion
 
-LIST_TIMEOUT_S = 5.0
 
-
-async def trail(source: Source, at_most: int | None = None) -> dict[str, Any]:
+async def trail(source: Source, at_most: int | None, patience_s: float) -> dict[str, Any]:
     """The newest versions, the newest first, how many there are in all, and why they cannot be listed where that is so."""
     try:
-        async with asyncio.timeout(LIST_TIMEOUT_S), source.versions() as versions:
+        async with asyncio.timeout(patience_s), source.versions() as versions:
             kept = await versions.kept()
     except (StoreError, TransportError, TimeoutError) as error:
         return {"versions": [], "total": 0, "why": str(error) or "the controller does not answer"}

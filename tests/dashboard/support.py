@@ -40,6 +40,7 @@ class Told(Source):
         self.news: asyncio.Queue[Any] = asyncio.Queue()
         self.orders: list[tuple[Verb, str]] = []
         self.refuses = ""
+        self.ended = False
 
     def tell(self, *events) -> None:
         self.news.put_nowait(events)

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 from fedactors.dashboard import chronicle as module
 from fedactors.dashboard.chronicle import Chronicle
-from fedactors.driver.run_directory import plain
 from tests.observe.story import Story, record, whole_run
 
 
@@ -22,7 +22,7 @@ def test_a_whole_run_is_told_with_its_end():
     assert (state["finished"], state["failed"], state["note"]) == (True, False, "finished: 2 rounds are done")
     assert state["metrics"] == {"loss": 0.25, "accuracy": 0.75}
     assert state["model"] == {"num_parameters": 1000, "bytes": 4000}
-    assert json.dumps(plain(state))
+    assert json.dumps(state, allow_nan=False)
 
 
 def test_a_learner_s_last_trouble_stays_when_it_is_well_again():
@@ -67,6 +67,11 @@ def test_a_privacy_budget_is_shown_where_rounds_tell_of_it():
     private = dataclasses.replace(record(3, ["a"]), epsilon=1.5)
     chronicle.take(Story().event("round_ended", record=private.to_map()))
     assert (chronicle.state()["epsilon"], chronicle.rounds[-1].epsilon) == (1.5, 1.5)
+
+
+def test_a_metric_that_is_no_number_is_none():
+    chronicle = told(Story().ended(1, ["a"], loss=math.inf, accuracy=math.nan))
+    assert chronicle.rounds[0].metrics == chronicle.state()["metrics"] == {"loss": None, "accuracy": None}
 
 
 def test_a_resumed_run_is_not_over():

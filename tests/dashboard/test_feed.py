@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
@@ -12,15 +13,15 @@ from fedactors.dashboard.chronicle import Chronicle
 from fedactors.dashboard.feed import HEARTBEAT_S, PAUSE_S, Feed, TooManyBrowsers
 from fedactors.errors import Unreachable
 from fedactors.simulation.clock import run_virtual
-from tests.dashboard.support import Told, read
+from tests.dashboard.support import Kept, Told, read
 from tests.observe.story import Story, whole_run
 
 
 class Room:
     """A feed that follows, for a test in virtual time."""
 
-    def __init__(self) -> None:
-        self.source = Told()
+    def __init__(self, source: Told | None = None) -> None:
+        self.source = source or Told()
         self.feed = Feed(self.source, Chronicle("digits", 2))
 
     async def __aenter__(self):
@@ -100,6 +101,35 @@ def test_news_that_come_close_together_travel_together_and_silence_is_broken():
             return [b - a for a, b in pairwise(times)]
 
     assert run_virtual(play()) == pytest.approx([PAUSE_S, PAUSE_S + HEARTBEAT_S])
+
+
+def test_the_end_is_told_although_the_controller_has_gone_with_it():
+    class Gone(Told):
+        async def status(self):
+            assert not self.ended, "a controller whose run is over is asked nothing"
+            return {}
+
+        @asynccontextmanager
+        async def versions(self):
+            await asyncio.sleep(10.0)
+            yield Kept()
+
+    async def play():
+        room = Room(Gone())
+        async with room as (source, feed):
+            messages = feed.messages()
+            await anext(messages)
+            await anext(messages)
+            source.ended = True
+            source.tell(*whole_run())
+            began_s = asyncio.get_running_loop().time()
+            source.end()
+            heard_last = [kind for kind, _, _ in await heard(messages)][-3:]
+            return heard_last, asyncio.get_running_loop().time() - began_s
+
+    kinds, took_s = run_virtual(play())
+    assert kinds == ["state", "versions", "over"]
+    assert took_s <= 1.0
 
 
 def test_a_run_that_is_lost_is_said_to_be():

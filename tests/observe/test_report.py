@@ -84,7 +84,7 @@ def test_markdown_has_every_table_with_as_many_cells_as_heads(account):
 
 def test_csv_has_plain_numbers_with_their_units(account):
     rows = list(csv.DictReader(io.StringIO(as_csv(rounds_table(account)))))
-    assert (rows[0]["round"], rows[0]["took_s"], rows[0]["received_bytes"], rows[0]["loss"]) == ("1", "1.0", "0", "0.5")
+    assert (rows[0]["round"], rows[0]["took_s"], rows[0]["received_bytes"], rows[0]["loss"]) == ("1", "1.0", "12000", "0.5")
     learners = {row["learner"]: row for row in csv.DictReader(io.StringIO(as_csv(learners_table(account))))}
     assert (learners["c"]["updates"], learners["c"]["refused"], float(learners["a"]["share"])) == ("1", "1", 0.4)
 

@@ -42,6 +42,12 @@ function listen() {
   events.addEventListener("open", () => notice(""));
   events.addEventListener("error", () => {
     if (over) return;
+    if (state?.finished) { // the server has gone with the run, before it could say so
+      over = true;
+      events.close();
+      draw("state");
+      return;
+    }
     notice("The connection is lost; what you see is the last that was heard. Trying again.");
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
   });
