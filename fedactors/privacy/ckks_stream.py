@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from fedactors.errors import ModelError
+from fedactors.errors import ConfigError, ModelError
 
 HEADER = struct.Struct("<HBBBBHQ")
 ZSTD, PLAIN = 2, 0
@@ -36,6 +36,10 @@ class MemoryFile:
     """A file that never touches a disk. One thread at a time."""
 
     def __init__(self) -> None:
+        """Make one; ConfigError where the operating system has none."""
+        self._fd = -1
+        if not hasattr(os, "memfd_create"):
+            raise ConfigError("CKKS needs files in memory, which Linux has: run this learner there")
         self._fd = os.memfd_create("ciphertext")
         self.path = f"/proc/self/fd/{self._fd}"
 
@@ -52,7 +56,8 @@ class MemoryFile:
         return self.path
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class StreamForm:

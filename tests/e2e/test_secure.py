@@ -62,6 +62,7 @@ def test_a_controller_holds_no_key_and_its_run_goes_on_when_it_was_killed(tmp_pa
     sealed(tmp_path, sleep_s=0.25)
     with support.started("up", "federation.toml", "--run-dir", "run", cwd=tmp_path) as process:
         support.wait_for_event(tmp_path / "run", "round_committed", round=2)
+        process.send_signal(signal.SIGSTOP)  # as it is in the middle of a run, for as long as it is looked at
         learners, secret = support.children(process), needles(tmp_path / "run" / "ckks.key")
         assert_knows_the_key(learners[0].pid, secret)
         assert_knows_nothing_of_the_key(process.pid, secret)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
 
 import ml_dtypes
@@ -21,6 +22,7 @@ from fedactors.privacy.ckks_key import CkksKey
 from fedactors.privacy.ckks_layout import SealedScope, is_sealed, read
 from fedactors.privacy.ckks_parameters import MODULUS_BITS_MAX, NOISE, PRESETS, CkksParameters
 from fedactors.privacy.ckks_sealing import CkksSealing
+from fedactors.privacy.ckks_stream import HEADER, StreamForm
 from fedactors.privacy.sealing import SealingSpec
 from tests.privacy import sealed
 
@@ -333,6 +335,23 @@ def test_a_file_that_is_no_key_is_refused(tmp_path, change):
 def test_a_key_seals_only_what_it_is_for(spec, said):
     with pytest.raises(ConfigError, match=said):
         CkksSealing.agreed(sealed.key(), spec)
+
+
+def test_another_form_of_seal_s_is_refused_before_anything_is_sealed(monkeypatch):
+    monkeypatch.setattr(StreamForm, "words", lambda form, stream: np.zeros(form._shape, np.uint64))
+    with pytest.raises(ConfigError, match=r"TenSEAL writes ciphertexts in another way \(two ciphertexts that are"):
+        CkksKey.draw("precise")
+
+
+def test_a_stream_that_is_no_ciphertext_is_told():
+    with pytest.raises(ModelError, match="a ciphertext with a header of 17 bytes"):
+        StreamForm(HEADER.pack(0xA15E, 17, 4, 3, 2, 0, 100).ljust(100, b"x"), 4096)
+
+
+def test_without_files_in_memory_nothing_is_sealed(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    with pytest.raises(ConfigError, match="CKKS needs files in memory, which Linux has"):
+        CkksKey.draw("precise")
 
 
 def test_a_preset_that_does_not_exist_has_no_key():
