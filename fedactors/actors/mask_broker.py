@@ -60,9 +60,8 @@ class MaskBroker(Actor[ToMaskBroker]):
     @handle
     def begin(self, message: BeginMasking) -> None:
         """A round begins; nothing of the one before is of use any more."""
+        self._forget("another round has begun")
         self._round, self._failure = message.round, None
-        self._tasks.clear()
-        self._out.clear()
         self._machine = machine = MaskedRound(self._terms, message.cohort, SystemRandom())
         self._stage = Stage.OVER  # of the round before: this one's first stage is a new one
         self._carry_out(machine, machine.begin())
@@ -72,8 +71,15 @@ class MaskBroker(Actor[ToMaskBroker]):
         """A round came to nothing: what learners say of it is not of interest any more."""
         if message.round == self._round:
             self.cancel("stage")
-            self._machine = None
-            self._tasks.clear()
+            self._forget("the round was given up")
+
+    def _forget(self, why: str) -> None:
+        """Nothing of the round is of use; who waits for its sum, as an aggregator whose scheduler has failed, waits no more."""
+        self._machine = None
+        self._tasks.clear()
+        self._out.clear()
+        if self._asked is not None:
+            self._answer().reject(Rejected(f"masking: {why}"))
 
     @handle
     def given(self, message: MaskedTask) -> None:

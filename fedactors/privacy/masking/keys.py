@@ -47,6 +47,17 @@ class KeyPair:
         return cls(private, key.public_key().public_bytes_raw(), key)
 
 
+def is_public(key: bytes) -> bool:
+    """Whether somebody can agree on a secret with it: a point of low order gives everybody the same, and is none."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
+    except ValueError:
+        return False
+    return True
+
+
 def seal_key(own: KeyPair, peer: bytes) -> bytes:
     """What two learners seal their messages with; the same for both.
 

@@ -24,6 +24,7 @@ from random import Random
 from typing import TypeAlias
 
 from fedactors.model import LearnerId
+from fedactors.privacy.masking.keys import is_public
 from fedactors.privacy.masking.messages import (
     SEALED_BYTES,
     FromMember,
@@ -196,8 +197,17 @@ class MaskedRound:
     def _advertised(self, learner: LearnerId, keys: PublicKeys) -> list[Command]:
         if self.stage is not Stage.KEYS:
             return self.say_again(learner)
-        self._keys.setdefault(learner, keys)
+        if learner in self._keys:
+            return []
+        if not self._are_fit(keys):
+            return self._expelled(learner, "gave public keys that nobody can use, or that another learner has")
+        self._keys[learner] = keys
         return self._go_on()
+
+    def _are_fit(self, keys: PublicKeys) -> bool:
+        """Whether the others would take these keys; one learner's must not keep all of them from going on."""
+        taken = {key for others in self._keys.values() for key in (others.seal, others.mask)}
+        return keys.seal != keys.mask and not taken & {keys.seal, keys.mask} and is_public(keys.seal) and is_public(keys.mask)
 
     def _shared(self, learner: LearnerId, sealed: Sealed) -> list[Command]:
         if self.stage is not Stage.SHARES:
@@ -220,8 +230,10 @@ class MaskedRound:
         return [*self._expel([learner], why), *self._go_on()]
 
     def _go_on(self) -> list[Command]:
-        """Go on with the stage once nobody is waited for."""
+        """Go on with the stage once nobody is waited for, or too few are left to wait for."""
         match self.stage:
+            case Stage.KEYS | Stage.SHARES if len(self._here) < self._needed:
+                return self._fail(self._shortage(self._here, "are still here"))
             case Stage.KEYS if self._here <= self._keys.keys():
                 return self._begin_shares([])
             case Stage.SHARES if self._here <= self._sealed.keys():

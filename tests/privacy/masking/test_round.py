@@ -208,18 +208,32 @@ def test_the_largest_messages_fit_into_a_frame() -> None:
         assert len(encode(Masking("task", *written(message)))) <= CONTROL_BYTES_MAX
 
 
-@pytest.mark.parametrize(("stage", "did"), [(0, "gave keys"), (1, "shared their secrets")])
-def test_too_few_at_a_stage_end_the_round(stage: int, did: str) -> None:
+@pytest.mark.parametrize("stage", [Stage.KEYS, Stage.SHARES])
+def test_too_few_that_are_here_end_the_round_without_a_wait(stage: Stage) -> None:
     one = OneRound(TERMS, 6)
-    if stage:
+    if stage is Stage.SHARES:
         for learner in one.up_waiting:
             one.deliver_up(learner)
+    assert one.machine.stage is stage
     for learner in ("learner-00", "learner-01", "learner-02"):
         one.lose(learner)
+    assert one.failure == "masking: 3 of 6 learners are still here (learner-03, learner-04, learner-05), and 4 are needed"
     one.settle()
-    assert one.failure is not None
-    assert f"3 of 6 learners {did}" in one.failure
     assert not any(isinstance(message, Sealed | Unmask) for queue in one.down.values() for message in queue)
+
+
+@pytest.mark.parametrize(("stage", "did"), [(Stage.KEYS, "gave keys"), (Stage.SHARES, "shared their secrets")])
+def test_too_few_that_answer_in_time_end_the_round(stage: Stage, did: str) -> None:
+    one = OneRound(TERMS, 6)
+    if stage is Stage.SHARES:
+        for learner in one.up_waiting:
+            one.deliver_up(learner)
+        for learner in one.down_waiting[:3]:
+            one.deliver_down(learner)
+    for learner in one.up_waiting[:3]:
+        one.deliver_up(learner)
+    one.carry_out(one.machine.overdue())
+    assert one.failure == f"masking: 3 of 6 learners {did} (learner-00, learner-01, learner-02), and 4 are needed"
 
 
 def test_an_update_of_a_stranger_to_the_round_spoils_no_sum() -> None:
@@ -382,6 +396,25 @@ def test_a_learner_that_reveals_what_it_was_not_asked_is_expelled() -> None:
     one.carry_out(one.machine.heard("learner-00", Revealed({}, {})))
     assert one.expelled == {"learner-00": "masking: it revealed other shares than it was asked for"}
     one.settle()
+    assert np.array_equal(one.unmasked(), one.expected())
+
+
+@pytest.mark.parametrize("how", ["low order", "copied", "one for both"])
+def test_keys_that_others_would_not_take_are_expelled_with_their_learner(how: str) -> None:
+    one = OneRound(TERMS, 5)
+    mine, theirs = one.up["learner-04"][0], one.up["learner-00"][0]
+    assert isinstance(mine, PublicKeys)
+    assert isinstance(theirs, PublicKeys)
+    wrong = {
+        "low order": PublicKeys(bytes(32), mine.mask),
+        "copied": PublicKeys(mine.seal, theirs.mask),
+        "one for both": PublicKeys(mine.seal, mine.seal),
+    }
+    one.up["learner-04"][0] = wrong[how]
+    one.settle()
+    one.finish()
+    assert one.expelled == {"learner-04": "masking: it gave public keys that nobody can use, or that another learner has"}
+    assert len(one.folded) == 4
     assert np.array_equal(one.unmasked(), one.expected())
 
 
