@@ -15,9 +15,6 @@ from typing import Any
 
 from fedactors.model import GlobalModel, Weights
 
-METHOD_CHARS_MAX = 64
-"""Of a method's name."""
-
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
