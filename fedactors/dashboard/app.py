@@ -35,7 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedactors import model_file
 from fedactors.dashboard.feed import LIST_TIMEOUT_S, Feed, TooManyBrowsers
-from fedactors.dashboard.guard import Guard, Role, Session, is_from_page
+from fedactors.dashboard.guard import Guard, Role, Session, is_from_page, is_same_origin
 from fedactors.dashboard.trail import trail
 from fedactors.errors import ExtraMissing, FederationFailed, StoreError, TransportError
 from fedactors.log import get_logger
@@ -59,12 +59,13 @@ WORD = "x-fedactors-word"
 BODY_BYTES_MAX = 4096
 WRONG_TOKEN_S = 1.0
 """An answer to a wrong token takes so long."""
+NOT_OURS = "this was not asked for by the page"
 ORDERS = frozenset({Verb.PAUSE, Verb.RESUME, Verb.STOP})
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",  # plotly sets styles of its elements
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 
@@ -126,7 +127,7 @@ class _Pages:
             headers = request.headers
             words = (headers.get("host", ""), headers.get("origin", ""), headers.get(WORD, ""))
             if changes and not is_from_page(session, *words):
-                return PlainTextResponse("this was not asked for by the page", 403)
+                return PlainTextResponse(NOT_OURS, 403)
             return await answer(request, session)
 
         return endpoint
@@ -150,6 +151,8 @@ class _Pages:
             return RedirectResponse("/", 303)
         if request.method != "POST":
             return FileResponse(PAGE / "login.html", headers={"cache-control": "no-store"})
+        if not is_same_origin(request.headers.get("host", ""), request.headers.get("origin", "")):
+            return PlainTextResponse(NOT_OURS, 403)
         form = parse_qs((await _body(request)).decode(errors="replace"))
         cookie = self._guard.log_in(form.get("token", [""])[0])
         if cookie is None:

@@ -115,8 +115,12 @@ class Guard:
 
 def is_from_page(session: Session, host: str, origin: str, word: str) -> bool:
     """Whether our own page made a request that changes something: its Origin is our Host, and it knows the session's word."""
-    same_origin = host != "" and urlsplit(origin).netloc == host
-    return same_origin and session.word != "" and hmac.compare_digest(word.encode(), session.word.encode())
+    return is_same_origin(host, origin) and session.word != "" and hmac.compare_digest(word.encode(), session.word.encode())
+
+
+def is_same_origin(host: str, origin: str) -> bool:
+    """Whether a request's Origin is its Host: a page of ours has made it. Browsers tell it of all that changes something."""
+    return host != "" and urlsplit(origin).netloc == host
 
 
 def is_loopback(name: str) -> bool:

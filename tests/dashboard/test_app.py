@@ -22,6 +22,7 @@ from tests.dashboard.support import BOOK, OBSERVER, OPERATOR, Told, read
 from tests.observe.story import whole_run
 
 HERE = "http://127.0.0.1:4460"
+ORIGIN = {"origin": HERE}
 
 
 @asynccontextmanager
@@ -138,12 +139,12 @@ async def test_with_tokens_one_logs_in_to_see_anything(monkeypatch):
     monkeypatch.setattr(module, "WRONG_TOKEN_S", 0.0)
     async with browser(BOOK) as (client, _):
         assert (await client.get("/")).headers["location"] == "/login"
-        assert "Token of the operator" in (await client.get("/login")).text
+        assert "Token of an operator" in (await client.get("/login")).text
         for path in ("/api/me", "/api/events", "/api/versions", "/api/versions/1.safetensors", "/api/configuration"):
             assert (await client.get(path)).status_code == 401, path
-        wrong = await client.post("/login", data={"token": "wrong"})
+        wrong = await client.post("/login", data={"token": "wrong"}, headers=ORIGIN)
         assert (wrong.headers["location"], COOKIE in client.cookies) == ("/login#wrong", False)
-        right = await client.post("/login", data={"token": OPERATOR})
+        right = await client.post("/login", data={"token": OPERATOR}, headers=ORIGIN)
         assert right.headers["location"] == "/"
         assert {"HttpOnly", "SameSite=strict"} <= set(right.headers["set-cookie"].split("; "))
         assert (await client.get("/api/me")).json()["may_order"] is True
@@ -151,9 +152,16 @@ async def test_with_tokens_one_logs_in_to_see_anything(monkeypatch):
         assert (await client.get("/api/me")).status_code == 401
 
 
+async def test_no_other_site_logs_a_browser_in():
+    async with browser(BOOK) as (client, _):
+        for headers in ({}, {"origin": "http://evil.example"}, {"origin": "null"}):
+            assert (await client.post("/login", data={"token": OPERATOR}, headers=headers)).status_code == 403
+        assert COOKIE not in client.cookies
+
+
 async def test_an_observer_sees_everything_and_orders_nothing():
     async with browser(BOOK) as (client, source):
-        await client.post("/login", data={"token": OBSERVER})
+        await client.post("/login", data={"token": OBSERVER}, headers=ORIGIN)
         assert (await client.get("/api/configuration")).text == source.configuration
         assert (await client.get("/api/me")).json()["may_order"] is False
         assert (await client.post("/api/order", json={"verb": "stop"}, headers=await word(client))).status_code == 403
@@ -173,5 +181,5 @@ async def test_wrong_tokens_take_time(monkeypatch):
 
     async with browser(BOOK) as (client, _):
         monkeypatch.setattr(asyncio, "sleep", sleep)
-        await client.post("/login", data={"token": "wrong"})
+        await client.post("/login", data={"token": "wrong"}, headers=ORIGIN)
     assert waited == [1.0]

@@ -49,8 +49,14 @@ function listen() {
       return;
     }
     notice("The connection is lost; what you see is the last that was heard. Trying again.");
-    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (events.readyState === EventSource.CLOSED) setTimeout(listenAgain, 2000);
   });
+}
+
+async function listenAgain() {
+  const answer = await fetch("/api/me").catch(() => null);
+  if (answer?.status === 401) location.assign("/login"); // the session is over, or its token was revoked
+  else listen();
 }
 
 function draw(what) {
