@@ -84,7 +84,9 @@ class Scene:
     # ------------------------------------------------------------------------------------------------------------ how it stands
 
     async def version(self) -> int:
-        return (await self.federation.admin.status())["version"]
+        """The newest; before there is one, -1."""
+        version = (await self.federation.admin.status())["version"]
+        return -1 if version is None else version
 
     async def goes_on(self) -> None:
         """The honest learner's updates are committed still: two more versions."""

@@ -28,9 +28,10 @@ RECORDS = [
     Happened(Event(1, 2.5, EventKind.ROUND_COMMITTED, {"round": 1, "version": 1})),
 ]
 texts = st.text(max_size=8)
+names = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
 counts = st.integers(0, 2**53)
 reports = st.builds(
-    TrainReport, counts, counts, st.floats(0, 9), st.floats(0, 9), st.floats(0, 9), st.dictionaries(texts, st.floats(0, 1))
+    TrainReport, counts, counts, st.floats(0, 9), st.floats(0, 9), st.floats(0, 9), st.dictionaries(names, st.floats(0, 1))
 )
 records = st.one_of(
     st.builds(Opened, texts, counts, st.dictionaries(texts, texts)),
