@@ -34,7 +34,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
-    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp,dashboard,metrics]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics]", *CONSTRAINTS)
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
-    session.install("-e", ".[dev,torch,examples,plot,redis,he,dp,dashboard,metrics]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics]", *CONSTRAINTS)
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 
