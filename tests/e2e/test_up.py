@@ -46,11 +46,10 @@ def test_a_run_leaves_results_events_model_config_and_logs(tmp_path):
     assert str(run.name) in done.stdout
 
 
-@pytest.mark.parametrize("where", [[], ["--in-process"]])
-def test_the_same_seed_gives_the_same_bits(tmp_path, where):
+def test_the_same_seed_gives_the_same_bits_in_processes_and_in_threads(tmp_path):
     path = support.project(tmp_path)
     digests = []
-    for name in ("one", "two"):
+    for name, where in (("one", []), ("two", ["--in-process"])):
         done = support.fedactors("up", path, *where, "--run-dir", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         digests.append(support.results(tmp_path / name)["final"]["sha256"])
@@ -59,8 +58,9 @@ def test_the_same_seed_gives_the_same_bits(tmp_path, where):
 
 def test_a_saved_model_is_where_another_run_begins(tmp_path):
     path = support.project(tmp_path)
-    assert support.fedactors("up", path, "--run-dir", "one", cwd=tmp_path).returncode == 0
-    again = support.fedactors("up", path, "--run-dir", "two", "--set", "initial=file:one/model.safetensors", cwd=tmp_path)
+    assert support.fedactors("up", path, "--in-process", "--run-dir", "one", cwd=tmp_path).returncode == 0
+    begin = ["--run-dir", "two", "--set", "initial=file:one/model.safetensors"]
+    again = support.fedactors("up", path, "--in-process", *begin, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     first = support.results(tmp_path / "one")["final"]["metrics"]["mean"]
     second = support.results(tmp_path / "two")["final"]["metrics"]["mean"]
@@ -110,7 +110,7 @@ def test_ctrl_c_twice_ends_at_once(tmp_path):
 
 def test_a_run_directory_is_never_written_over(tmp_path):
     path = support.project(tmp_path)
-    assert support.fedactors("up", path, "--run-dir", "run", cwd=tmp_path).returncode == 0
+    assert support.fedactors("up", path, "--in-process", "--run-dir", "run", cwd=tmp_path).returncode == 0
     again = support.fedactors("up", path, "--run-dir", "run", cwd=tmp_path)
     assert again.returncode == 2
     assert re.search(r"run directory .*run holds a run already; name another with --run-dir", again.stderr)
