@@ -1,4 +1,4 @@
-"""What holds of the text of the code: lint, format, types, and who may import whom. `nox -s check` says the same, one after the other."""
+"""What holds of the text of the code: lint, format, types, and who may import whom. `nox -s check` says the same."""
 
 from __future__ import annotations
 

@@ -68,8 +68,9 @@ class LearnersTable(Table):
     """The learners, and the code that they run.
 
     Attributes:
-        entry: file.py:object or package.module:object, a Learner class or a function that returns a learner. It may be left
-            out where learners are started elsewhere, each with its own `--entry`.
+        entry: file.py:object or package.module:object, a Learner class or a function that returns a learner; or, written in the
+            style of another framework, flower:client.py:client_fn or script:train.py. It may be left out where learners are
+            started elsewhere, each with its own `--entry`.
         count: how many there are; `fedactors up` starts as many.
         min: the first round begins when so many are here; all of them where it is not given.
         join_timeout_s: how long the driver waits for `min` learners before it gives up.

@@ -137,8 +137,8 @@ class LearnerClient:
         """Take part until the federation is finished, or `leave`. Cancelling it leaves, too: the controller is told.
 
         Raises:
-            ConfigError: this learner has no key to what the federation seals, or a key, and it seals nothing.
             AccessDenied: this learner's credential or the controller's certificate is not taken.
+            ConfigError: this learner has no key to what the federation seals, or a key, and it seals nothing.
             JoinRefused: the controller does not let this learner take part, or another one took over its identity.
             Unreachable: the controller could not be reached for as long as `patience` says.
             RemoteProtocolError: the controller broke the protocol.
