@@ -229,11 +229,9 @@ def to_numpy(tensor: torch.Tensor) -> Array:
 def to_tensor(array: Array) -> torch.Tensor:
     """A tensor on the CPU with a copy of the array's values, in its dtype."""
     copy = np.array(array)
-    return (
-        torch.from_numpy(copy.view(np.uint16)).view(torch.bfloat16)
-        if copy.dtype == DTYPES["bfloat16"]
-        else torch.from_numpy(copy)
-    )
+    if copy.dtype == DTYPES["bfloat16"]:
+        return torch.from_numpy(copy.view(np.uint16)).view(torch.bfloat16)
+    return torch.from_numpy(copy)
 
 
 def copy_into(tensor: torch.Tensor, array: Array) -> None:

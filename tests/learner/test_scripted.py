@@ -98,6 +98,21 @@ def test_a_script_that_never_asks_is_given_models_to_train_only(learner):
     assert trained(one).report.metrics == {"loss": 0.5}
 
 
+def test_a_script_that_begins_with_pytorch_s_tensors_is_given_such(learner):
+    pytest.importorskip("torch")
+    text = """
+        import torch
+        from fedactors.learner import script as flare
+
+        flare.init({"w": torch.zeros(3), "b": torch.zeros(2, dtype=torch.bfloat16)})
+        while flare.is_running():
+            state = flare.receive().params
+            flare.send(flare.FLModel({name: tensor.add_(1) for name, tensor in state.items()}))
+    """
+    weights = trained(learner(text)).weights
+    assert [(str(array.dtype), array.tolist()) for array in weights.values()] == [("float32", [1] * 3), ("bfloat16", [1] * 2)]
+
+
 def test_a_script_is_told_the_end_and_does_what_comes_after_its_loop(learner, tmp_path):
     one = learner(ADDS)
     trained(one)
