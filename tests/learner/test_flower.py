@@ -222,3 +222,17 @@ def test_a_file_without_an_object_is_refused(tmp_path, monkeypatch):
     (tmp_path / "client.py").write_text("")
     with pytest.raises(ConfigError, match=r'name the client, too: entry = "flower:client\.py:client_fn"'):
         plugins.load_learner("flower:client.py", tmp_path)
+
+
+def test_a_misspelt_style_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match=r"no learner style named 'flowr'; did you mean 'flower'\? \(known: flower, script\)"):
+        plugins.load_learner("flowr:client.py:client_fn", tmp_path)
+
+
+def test_a_module_of_a_style_s_name_is_a_module(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "flower.py").write_text("rose = 5")
+    try:
+        assert plugins.load_learner("flower:rose", tmp_path) == 5
+    finally:
+        sys.modules.pop("flower", None)
