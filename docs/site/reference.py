@@ -1,11 +1,10 @@
-"""The pages of the site that are made from the code: every key of the configuration, verb and message, and the public API.
+"""The pages of the site that are made from the code: every key of the configuration, every verb, and the public API.
 
 A hook of mkdocs. Links that lead out of `docs` are taken into the repository's own pages, which the site shows, too.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterator
@@ -42,16 +41,11 @@ MODULES = {
     "actors": ["fedactors.runtime.actor", "fedactors.runtime.ref", "fedactors.runtime.system", "fedactors.runtime.supervisor"],
     "errors": ["fedactors.errors"],
 }
-RAISED = re.compile(r"\w*(Error|Refused|Failed|Missing|Mismatch|NoSuchModel|Unreachable|Rejected|Denied|Spent|BadParameter)$")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is made from the code, and the pages that stand beside `docs`."""
-    made = {
-        "reference/configuration.md": configuration(),
-        "reference/messages.md": messages(),
-        "reference/commands.md": commands(),
-    }
+    made = {"reference/configuration.md": configuration(), "reference/commands.md": commands()}
     made |= {
         f"reference/{name}.md": f"# {name.capitalize()}\n\n" + "".join(f"::: {at}\n\n" for at in at_all)
         for name, at_all in MODULES.items()
@@ -119,29 +113,6 @@ def _keys(table: dict[str, Any], wanted: Any = lambda _: True) -> Iterator[str]:
         if wanted(key):
             default = f"`{json.dumps(said['default'])}`" if "default" in said else ""
             yield f"| `{key}` | {default} | {said.get('description', '')} |".replace("\n", " ")
-
-
-def messages() -> str:
-    """Every message that is raised on purpose, by the part that says it; `...` stands for what it names."""
-    parts: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "fedactors").rglob("*.py")):
-        name = str(path.relative_to(ROOT / "fedactors").with_suffix("")).replace("/", ".")
-        if not name.startswith("testing"):
-            parts[name] = sorted(
-                {said for said in _raised(ast.parse(path.read_text(encoding="utf-8"))) if len(said.replace("...", "")) > 8}
-            )
-    sections = (f"## {name}\n\n" + "".join(f"- `{said}`\n" for said in all_said) for name, all_said in parts.items() if all_said)
-    return "# All messages\n\nWhat `...` stands for is named where the message is shown.\n\n" + "\n".join(sections)
-
-
-def _raised(tree: ast.AST) -> Iterator[str]:
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and call.args and RAISED.match(getattr(call.func, "id", getattr(call.func, "attr", ""))):
-            match call.args[-1]:
-                case ast.Constant(value=str(said)):
-                    yield said
-                case ast.JoinedStr(values=values):
-                    yield "".join(part.value if isinstance(part, ast.Constant) else "..." for part in values)
 
 
 def commands() -> str:

@@ -55,6 +55,16 @@ def test_messages_that_are_explained_are_said_somewhere():
             assert piece in code, message
 
 
+def test_all_messages_are_listed():
+    listed = run(sys.executable, str(DOCS / "site" / "messages.py"), cwd=ROOT)
+    assert listed == (DOCS / "messages.md").read_text(encoding="utf-8"), "python docs/site/messages.py > docs/messages.md"
+
+
+def test_the_protocols_are_compared_as_their_page_says():
+    (command,) = [text for language, text in blocks(DOCS / "which-protocol.md") if language == "bash"]
+    assert "buffered" in run(sys.executable, "-m", *command.split(), cwd=ROOT)
+
+
 def test_every_page_is_on_the_first_one():
     first = (DOCS / "index.md").read_text(encoding="utf-8")
     assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= set(re.findall(r"\]\((?:\./)?([\w-]+\.md)", first))
