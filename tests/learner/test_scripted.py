@@ -31,7 +31,7 @@ ADDS = """
         model.params["w"] += 1 + flare.context().index
         metrics = {"round": model.current_round, "rate": model.config["rate"]}
         flare.send(flare.FLModel(model.params, metrics, {"NUM_STEPS_CURRENT_ROUND": 4, "num_examples": 20, "note": "in words"}))
-    Path("ended.txt").write_text(flare.get_site_name())
+    Path(__file__).with_name("ended.txt").write_text(flare.get_site_name())
 """
 
 TRAINS_ONLY = """
@@ -48,7 +48,6 @@ TRAINS_ONLY = """
 def learner(tmp_path, monkeypatch):
     """A learner made of a script."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
 
     def make(text, index=0):
         (tmp_path / "train.py").write_text(dedent(text))
