@@ -24,7 +24,7 @@ BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "storage")
 @nox.session
 def check(session: nox.Session) -> None:
     """Lint, format, types, and who may import whom; `tests` holds it, too."""
-    session.install("-e", ".[dev,dashboard,metrics]", *CONSTRAINTS)
+    session.install("-e", ".[dev,dashboard,metrics,otel]", *CONSTRAINTS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -33,22 +33,20 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, on every core but for those that hold a limit of time; then the small benchmarks. Arguments go to pytest."""
-    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics]", *CONSTRAINTS)
+    """Every test, on every core but for those that hold a limit of time. Arguments go to pytest."""
+    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS)
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
     session.run("pytest", "-m", "not timing", "-n", str(WORKERS), "--dist", "worksteal")
     session.run("pytest", "-m", "timing")
-    for name in BENCHMARKS:
-        session.run("python", f"benchmarks/{name}.py", "--smoke")
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
-    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics]", *CONSTRAINTS)
+    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS)
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 

@@ -47,7 +47,7 @@ LEARNER = """
             pass
 
         def train(self, weights, params):
-            time.sleep(self.options.get("sleep_s", 0.0) * self.index)
+            time.sleep(self.options.get("sleep_s", 0.0) * (1 + self.index))
             part = 1 - 0.5 ** (1 + self.index)
             new = {name: w + part * (self.wanted[name] - w.astype(np.float64)) for name, w in weights.items()}
             if self.options.get("liar") and self.index == 0:

@@ -107,7 +107,7 @@ class Scene:
     def counts(self) -> Counts:
         gc.collect()
         gateway, aggregator = self._actor(Gateway), self._actor(Aggregator)
-        proxies = [admitted.proxy._actor for admitted in gateway._learners.values()]
+        proxies = [actor for admitted in gateway._learners.values() if (actor := admitted.proxy._actor) is not None]
         return Counts(
             proxies=len(proxies),
             open_tasks=sum(len(proxy._open) for proxy in proxies),

@@ -11,4 +11,4 @@ GROUP = "fedactors.scheduling"
 
 @pytest.mark.parametrize("name", plugins.names(GROUP))
 def test_protocol_conforms_with_its_defaults(name):
-    check_scheduler(plugins.build(GROUP, name, {}), examples=2 * settings().max_examples, steps=40)
+    check_scheduler(plugins.build(GROUP, name, {}), examples=3 * settings().max_examples, steps=40)
