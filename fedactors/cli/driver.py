@@ -11,7 +11,7 @@ import click
 from fedactors.cli import options
 from fedactors.cli.credentials import credentials, insecure
 from fedactors.cli.credentials import overrides as credential_overrides
-from fedactors.cli.options import Talk
+from fedactors.cli.options import Outlets, Talk
 
 if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @options.ckks_key
 @credentials
 @insecure
+@options.outlets
 @options.overrides
 @options.talk
 def driver(
@@ -37,6 +38,7 @@ def driver(
     ckks_key: Path | None,
     credentials: Credentials,
     insecure: bool,
+    outlets: Outlets,
     overrides: tuple[str, ...],
     talk: Talk,
 ) -> None:
@@ -45,16 +47,18 @@ def driver(
     Ctrl-C once finishes the open round and saves; twice leaves at once.
     """
     from fedactors import config as configuration
+    from fedactors.cli.outlets import check, told
     from fedactors.cli.run import run
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import RunDirectory, default_run_directory
 
+    check(outlets)
     overrides = (*overrides, *options.at(address), *credential_overrides(insecure=insecure))
     config = configuration.read(file, overrides, listens=False)
     directory = RunDirectory(run_dir or default_run_directory(config.name))
-    with watching(config, directory, "driver", talk) as observers:
+    with watching(config, directory, "driver", talk) as watchers, told(outlets, config, directory) as others:
         outcome = run(
-            lambda interrupts: _drive(config, credentials, directory, ckks_key, observers, interrupts),
+            lambda interrupts: _drive(config, credentials, directory, ckks_key, [*watchers, *others], interrupts),
             config.runtime,
             said="finishing the round, then saving; Ctrl-C again leaves at once",
         )

@@ -44,6 +44,21 @@ def _note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) ->
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Which other programs are told of a run; None: not that one, and empty: wherever it is by default.
+
+    Attributes:
+        tensorboard: a directory.
+        mlflow: the URI of a tracking server, or a directory.
+        traces: the URL of an OTLP endpoint.
+    """
+
+    tensorboard: str | None = None
+    mlflow: str | None = None
+    traces: str | None = None
+
+
 def as_path(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
     """A parameter's callback."""
     return None if value is None else Path(value)
@@ -121,3 +136,45 @@ def talk(function: Function) -> Function:
         return function(*args, talk=Talk(quiet, verbose, log_level, debugging(click.get_current_context())), **kwargs)
 
     return wrapped  # type: ignore[return-value]  # the same function, with its options in place of `talk`
+
+
+def _no_file(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A parameter's callback, for one whose value may be left out: the federation's FILE is easily taken for it."""
+    if value and Path(value).is_file():
+        option = parameter.opts[0]
+        raise click.BadParameter(f"{value} is a file; write it before {option}, or {option}= and the value in one word")
+    return value
+
+
+def outlets(function: Function) -> Function:
+    """Adds --tensorboard, --mlflow and --traces, given to the verb as one `outlets`."""
+
+    @click.option(
+        "--tensorboard",
+        is_flag=False,
+        flag_value="",
+        callback=_no_file,
+        metavar="[DIR]",
+        help="Write curves for TensorBoard.  [default: RUN/tensorboard]",
+    )
+    @click.option(
+        "--mlflow",
+        is_flag=False,
+        flag_value="",
+        callback=_no_file,
+        metavar="[URI]",
+        help="Keep parameters, curves and the model in MLflow.  [default: $MLFLOW_TRACKING_URI, or RUN/mlruns]",
+    )
+    @click.option(
+        "--traces",
+        is_flag=False,
+        flag_value="",
+        callback=_no_file,
+        metavar="[ENDPOINT]",
+        help="Send OpenTelemetry spans of rounds.  [default: as OTEL_EXPORTER_OTLP_ENDPOINT says, or http://localhost:4318]",
+    )
+    @functools.wraps(function)
+    def wrapped(*args: Any, tensorboard: str | None, mlflow: str | None, traces: str | None, **kwargs: Any) -> Any:
+        return function(*args, outlets=Outlets(tensorboard, mlflow, traces), **kwargs)
+
+    return wrapped  # type: ignore[return-value]  # the same function, with its options in place of `outlets`

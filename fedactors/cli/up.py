@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fedactors.cli import options
-from fedactors.cli.options import Talk
+from fedactors.cli.options import Outlets, Talk
 
 if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.dashboard
 @options.metrics
 @options.dashboard_tokens
+@options.outlets
 @options.overrides
 @options.talk
 def up(
@@ -41,6 +42,7 @@ def up(
     dashboard: str | None,
     metrics: str | None,
     dashboard_tokens: Path | None,
+    outlets: Outlets,
     overrides: tuple[str, ...],
     talk: Talk,
 ) -> None:
@@ -50,15 +52,17 @@ def up(
     --resume where it was; with `--set stop.rounds=N`, so does a finished one.
     """
     from fedactors.cli.beside import pages
+    from fedactors.cli.outlets import check, told
     from fedactors.cli.run import run
     from fedactors.cli.watching import conclude, watching
     from fedactors.driver.run_directory import of_run
 
+    check(outlets)
     beside = pages(dashboard, metrics, dashboard_tokens)
     config, directory = of_run(file, run_dir, resume, overrides, starts_learners=True)
-    with watching(config, directory, "controller", talk) as observers:
+    with watching(config, directory, "controller", talk) as watchers, told(outlets, config, directory) as others:
         outcome = run(
-            lambda interrupts: _run_up(config, directory, in_process, ckks_key, observers, beside, interrupts),
+            lambda interrupts: _run_up(config, directory, in_process, ckks_key, [*watchers, *others], beside, interrupts),
             config.runtime,
             said="finishing the round, then saving; Ctrl-C again stops at once",
         )

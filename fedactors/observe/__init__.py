@@ -13,4 +13,9 @@ chart, page charts and the frame of a page that is one file
 report      a report, as a page, as Markdown or as CSV
 comparison  runs side by side
 difference  how far apart two models are
+scalars     a run's figures as curves; pure
+tensorboard, mlflow  curves, and what else those keep of a run
+spans       where the time of rounds went, as intervals; pure
+tracing     spans as OpenTelemetry has them
+aside       writing to a place that may be slow or away
 """

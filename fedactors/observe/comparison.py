@@ -43,9 +43,11 @@ def _outcome(run: Account, metrics: Sequence[str]) -> list[Cell]:
 
 def settings_table(names: Sequence[str], configurations: Sequence[Mapping[str, Any]]) -> Table:
     """The keys in which the configurations differ; no rows where they are alike."""
-    flat = [_flat(configuration) for configuration in configurations]
-    keys = [key for key in sorted(set().union(*flat)) if key not in IGNORED and len({repr(one.get(key)) for one in flat}) > 1]
-    rows = [(key, *(_written(one.get(key)) for one in flat)) for key in keys]
+    settings = [flat(configuration) for configuration in configurations]
+    keys = [
+        key for key in sorted(set().union(*settings)) if key not in IGNORED and len({repr(one.get(key)) for one in settings}) > 1
+    ]
+    rows = [(key, *(_written(one.get(key)) for one in settings)) for key in keys]
     return Table("Settings that differ", (Column("key"), *map(Column, names)), rows)
 
 
@@ -82,12 +84,12 @@ def over_time(run: Account, metric: str) -> Points:
     return [(at_s, record.metrics[metric]) for at_s, record in pairs if metric in record.metrics]
 
 
-def _flat(configuration: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat(configuration: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Its keys with those of their tables, as in stop.rounds."""
-    flat: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in configuration.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return flat
+        settings |= flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return settings
 
 
 def _written(value: Any) -> str:
