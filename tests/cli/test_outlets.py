@@ -73,6 +73,14 @@ def test_a_run_and_its_resumption_are_in_all_three(place, tmp_path, monkeypatch)
     assert sum(name == "round" for _, _, body in posted for name in span_names(body)) == 3
 
 
+def test_the_environment_s_tracking_server_is_told_rather_than_the_run_s_own_directory(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "shared").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "ward 7")
+    said("up", place / "federation.toml", "--in-process", "-q", "--run-dir", tmp_path / "run", "--mlflow")
+    assert MlflowClient(tracking_uri=(tmp_path / "shared").as_uri()).get_experiment_by_name("ward 7") is not None
+    assert not (tmp_path / "run" / "mlruns").exists()
+
+
 def in_tensorboard(directory):
     accumulator = EventAccumulator(str(directory)).Reload()
     return [(name, one) for name in accumulator.Tags()["scalars"] for one in accumulator.Scalars(name)]

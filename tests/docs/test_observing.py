@@ -56,3 +56,12 @@ def test_every_figure_that_is_explained_is_told_and_the_other_way_round():
     explained = set(re.findall(r"`(fedactors_\w+)`", (DOCS / "operating.md").read_text(encoding="utf-8")))
     told = {name.removesuffix("_sum").removesuffix("_count") for name in every_name() if name.startswith("fedactors_")}
     assert explained == told - {"fedactors_federation_info"}
+
+
+def test_every_curve_that_is_explained_is_drawn_and_the_other_way_round():
+    from tests.observe.test_scalars import every_name
+
+    text = (DOCS / "operating.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`((?:metrics|train|seconds|bytes|updates|refused|privacy)/\w+)`", text))
+    shown = {re.sub(r"^(metrics|train)/.*", r"\1/NAME", name) for name in every_name()}
+    assert explained == {re.sub(r"^refused/.*", "refused/REASON", name) for name in shown}

@@ -68,6 +68,12 @@ def test_learners_cannot_make_curves_without_end():
     assert len(train_metrics(parts)) == METRICS_MAX
 
 
+def every_name() -> set[str]:
+    """Of a round that has something of everything."""
+    totals = Totals(refused={"late": 1})
+    return set(figures(ended(learners={"a": part(1, loss=1.0)}, metrics={"loss": 1.0}, totals=totals, epsilon=1.0)))
+
+
 def masked_crc(data: bytes) -> int:
     """CRC-32C, bit by bit, rotated and offset as the record format has it."""
     crc = 0xFFFFFFFF
