@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -15,6 +17,7 @@ from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 from typing_extensions import override
 
 from fedactors.log import get_logger
+from fedactors.observe.aside import Aside
 from fedactors.observe.spans import Span, Spans
 from fedactors.record import Event
 
@@ -22,10 +25,16 @@ log = get_logger("fedactors.observe")
 
 SERVICE = "fedactors"
 """The name of the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say another."""
+WAITING_MAX = 16_384
+"""Spans that wait to be sent, unless OTEL_BSP_MAX_QUEUE_SIZE says another number: a round of many learners ends at once."""
+CLOSING_S_MAX = 10.0
+"""How long the end of a run waits for the spans of its last rounds to be made."""
 
 
 class Tracing:
-    """Tells of each round as a trace of its own; an observer that never waits, for spans are sent in a thread.
+    """Tells of each round as a trace of its own; an observer that never waits, and never fails.
+
+    OpenTelemetry's spans are made in one thread, which takes them 0.1 s for a round of a thousand learners, and sent in another.
 
     Args:
         name: of the federation.
@@ -36,19 +45,26 @@ class Tracing:
         self._spans = Spans()
         self._exporter = Watched(exporter)
         self._provider = TracerProvider(resource=_resource(name), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        waiting_max = None if OTEL_BSP_MAX_QUEUE_SIZE in os.environ else WAITING_MAX
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter, max_queue_size=waiting_max))
         self._tracer = self._provider.get_tracer("fedactors", version("fedactors"))
+        self._aside: Aside[Span] = Aside("traces", self._tell)
 
     def __call__(self, event: Event) -> None:
         """One more event."""
         if (span := self._spans.take(event)) is not None:
-            _tell(self._tracer, span, Context())
+            self._aside.put(span)
 
     def close(self) -> None:
         """Send what waits. Where the last batch could not be sent, the rest is dropped rather than waited for."""
+        self._aside.close(CLOSING_S_MAX)
         if self._exporter.failing:
             self._exporter.shutdown()
         self._provider.shutdown()
+
+    def _tell(self, rounds: list[Span]) -> None:
+        for span in rounds:
+            _tell(self._tracer, span, Context())
 
 
 class Watched(SpanExporter):

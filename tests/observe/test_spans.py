@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
 from fedactors.observe.spans import Spans
-from fedactors.observe.tracing import Tracing, otlp
+from fedactors.observe.tracing import Tracing, Watched, otlp
 from tests.observe.story import Story, whole_run
 
 
@@ -103,6 +104,15 @@ def test_opentelemetry_is_told_of_spans_with_their_own_times(monkeypatch):
     assert resource["fedactors.federation"] == "digits"
 
 
+def test_no_span_of_a_round_of_many_learners_is_dropped():
+    exporter, learners = InMemorySpanExporter(), [f"learner-{number}" for number in range(1000)]
+    tracing = Tracing("digits", exporter)
+    for event in whole_run(learners, rounds=2):
+        tracing(event)
+    tracing.close()
+    assert len(exporter.get_finished_spans()) == 2 * (2 * len(learners) + 3)
+
+
 def span_names(body: bytes) -> list[str]:
     """Of a request of OTLP."""
     resources = ExportTraceServiceRequest.FromString(body).resource_spans
@@ -163,15 +173,41 @@ def test_the_environment_names_the_collector_and_a_path_is_kept(monkeypatch):
     assert otlp("http://other:1/in/v1/traces")._endpoint == "http://other:1/in/v1/traces"
 
 
-def test_a_collector_that_refuses_is_told_of_once_and_harms_nothing(caplog):
+def failures(caplog):
+    return [one.getMessage() for one in caplog.records if "outlet_failed" in one.getMessage()]
+
+
+def test_a_collector_that_refuses_is_told_of_and_harms_nothing(caplog):
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     with collector(status=400) as (address, posted):
         tracing = Tracing("digits", otlp(address))
         for event in whole_run():
             tracing(event)
-            tracing._provider.force_flush()
         tracing.close()
     logging.getLogger("opentelemetry").setLevel(logging.NOTSET)
-    assert len(posted) == 2, "the next round is tried again"
-    (line,) = [one.getMessage() for one in caplog.records if "outlet_failed" in one.getMessage()]
+    assert posted
+    (line,) = failures(caplog)
     assert "the run goes on without them" in line
+
+
+class Moody(InMemorySpanExporter):
+    """Takes spans only while it is in the mood."""
+
+    mood = False
+
+    def export(self, spans):
+        return SpanExportResult.SUCCESS if self.mood else SpanExportResult.FAILURE
+
+
+def test_failures_are_told_of_once_and_each_batch_is_tried(caplog):
+    moody = Moody()
+    watched = Watched(moody)
+    watched.export([])
+    watched.export([])
+    assert watched.failing
+    assert len(failures(caplog)) == 1
+    moody.mood = True
+    assert watched.export([]) is SpanExportResult.SUCCESS
+    assert not watched.failing
+    watched.shutdown()
+    assert watched.export([]) is SpanExportResult.FAILURE, "nothing is tried after the end"
