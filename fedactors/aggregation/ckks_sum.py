@@ -72,19 +72,21 @@ class CkksFold(Fold):
         self._summands = 1 if begins else self._summands + 1
         self._each(lambda at: np.copyto(total[at], words[at]) if begins else np.add(total[at], words[at], out=total[at]))
         if self._summands == self._most:
-            self._reduce(total)
+            self._reduce(total, total)
         self._factors.append(contribution.factor / self._sealed.unit)
 
-    def _reduce(self, total: Array) -> None:
-        """Bring a sum of so many summands below q: of x and x - 2^k q, which wraps around where it is negative, the lesser."""
+    def _reduce(self, total: Array, out: Array) -> None:
+        """Write a sum of so many summands below q: of x and x - 2^k q, which wraps around where it is negative, the lesser."""
         exponents = range((self._summands - 1).bit_length() - 1, -1, -1)
         multiples = [self._word.type(self._parameters.modulus << exponent) for exponent in exponents]
 
         def work(at: slice) -> None:
             with self._scratch.bench() as bench:
-                less = bench.array(at.stop - at.start, total.dtype)
+                less, rest = bench.array(at.stop - at.start, total.dtype), total[at]
                 for multiple in multiples:
-                    np.minimum(total[at], np.subtract(total[at], multiple, out=less), out=total[at])
+                    rest = np.minimum(rest, np.subtract(rest, multiple, out=less), out=out[at])
+                if not multiples:
+                    np.copyto(out[at], rest)
 
         self._each(work)
         self._summands = 1
@@ -99,9 +101,8 @@ class CkksFold(Fold):
         assert self._total is not None, "a round with updates that count has a sum"
         factor = math.fsum(factors)
         self._check(factor)
-        self._reduce(self._total)
         out = np.empty(current.layout.nbytes, np.uint8)
-        np.copyto(self._sealed.words(out).reshape(-1), self._total)
+        self._reduce(self._total, self._sealed.words(out).reshape(-1))
         self._sealed.factor(out)[0] = factor
         self._sealed.tensors(out)[:] = self._sealed.tensors(current.buffer)
         zero_padding(out, current.layout)
