@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 )
 @options.ckks_key
 @click.option(
-    "--dp-epsilon-max", type=click.FloatRange(min=0, min_open=True), metavar="EPSILON", help="Tell no more by noisy updates."
+    "--dp-epsilon-max",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="EPSILON",
+    help="Give no update that would take local differential privacy beyond this.",
 )
 @credentials
 @insecure
