@@ -35,20 +35,49 @@ def page() -> str:
 
 def raised(tree: ast.AST) -> Iterator[str]:
     """The text of every error that is made, or that a function yields as what is wrong with a configuration."""
-    for node in ast.walk(tree):
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            parts = dict(assigned(function))
+            for said in errors(function):
+                yield from text(said, parts)
+
+
+def errors(function: ast.AST) -> Iterator[ast.expr]:
+    """What the errors of a function are made of."""
+    for node in ast.walk(function):
         if isinstance(node, ast.Call) and node.args and RAISED.match(getattr(node.func, "id", getattr(node.func, "attr", ""))):
-            yield from text(node.args[-1])
+            yield node.args[-1]
         if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
-            yield from text(node.value.elts[1])
+            yield node.value.elts[1]
 
 
-def text(node: ast.expr) -> Iterator[str]:
-    """A literal's text, if it is one."""
+def assigned(function: ast.AST) -> Iterator[tuple[str, str]]:
+    """The texts that a function has names for, to put them together."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            for said in text(node.value, {}):
+                yield node.targets[0].id, said
+
+
+def text(node: ast.expr, parts: dict[str, str]) -> Iterator[str]:
+    """A literal's text, if it is one, with `...` for every value that is no part with a name."""
     match node:
         case ast.Constant(value=str(said)):
             yield said
+        case ast.Name(id=name) if name in parts:
+            yield parts[name]
         case ast.JoinedStr(values=values):
-            yield "".join(part.value if isinstance(part, ast.Constant) else "..." for part in values)
+            yield "".join(piece(value, parts) for value in values)
+
+
+def piece(value: ast.expr, parts: dict[str, str]) -> str:
+    """A piece of a formatted text."""
+    match value:
+        case ast.Constant(value=said):
+            return str(said)
+        case ast.FormattedValue(value=ast.Name(id=name)):
+            return parts.get(name, "...")
+    return "..."
 
 
 def letters(said: str) -> int:
