@@ -37,9 +37,9 @@ def raised(tree: ast.AST) -> Iterator[str]:
     """The text of every error that is made, or that a function yields as what is wrong with a configuration."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            parts = dict(assigned(function))
+            names = sorted(assigned(function))
             for said in errors(function):
-                yield from text(said, parts)
+                yield from text(said, {name: part for line, name, part in names if line < said.lineno})
 
 
 def errors(function: ast.AST) -> Iterator[ast.expr]:
@@ -51,12 +51,12 @@ def errors(function: ast.AST) -> Iterator[ast.expr]:
             yield node.value.elts[1]
 
 
-def assigned(function: ast.AST) -> Iterator[tuple[str, str]]:
-    """The texts that a function has names for, to put them together."""
+def assigned(function: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """(line, name, text) of each text that a function has a name for, to put it together with others."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             for said in text(node.value, {}):
-                yield node.targets[0].id, said
+                yield node.lineno, node.targets[0].id, said
 
 
 def text(node: ast.expr, parts: dict[str, str]) -> Iterator[str]:
