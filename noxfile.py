@@ -36,7 +36,9 @@ def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time. Arguments go to pytest."""
     session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS)
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
-    session.env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # and none of them has the cores for itself
+    session.env.update(
+        dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    )  # and none of them has the cores for itself
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
