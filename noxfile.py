@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -54,17 +53,13 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 
 
-@nox.session(reuse_venv=False)
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """What a newcomer does: the README's first command, to the letter, on a clean clone, in an environment; part of tests."""
-    clone = Path(session.create_tmp()) / "clone"
-    shutil.rmtree(clone, ignore_errors=True)
-    session.run("git", "clone", "--quiet", "--local", str(ROOT), str(clone), external=True)
-    command = re.search(r"^pip install .*fedactors up .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    if command is None:
-        session.error("README.md has no line that installs and runs the quickstart")
-    session.chdir(clone)
-    session.run("bash", "-euo", "pipefail", "-c", command[0], external=True)
+    place = Path(session.create_tmp())
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    session.run("python", "-m", "tests.e2e.newcomer", str(place))
 
 
 @nox.session
