@@ -52,7 +52,7 @@ def files(template: str, name: str) -> dict[str, str]:
     entry = ENTRIES[template]
     code = entry.split(":")[-2]
     found = {code: (TEMPLATES / template / code).read_text(encoding="utf-8")}
-    for path in sorted((TEMPLATES / COMMON).iterdir()):
+    for path in sorted(path for path in (TEMPLATES / COMMON).iterdir() if path.is_file()):  # an installer compiles what is Python
         text = path.read_text(encoding="utf-8").replace("PROJECT", name).replace("ENTRY", entry).replace("CODE", code)
         found[".gitignore" if path.name == "gitignore" else path.name] = text
     return found

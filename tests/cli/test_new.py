@@ -1,6 +1,8 @@
 """`fedactors new`: every template's project is checked, tested and run as it stands."""
 
 import asyncio
+import compileall
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from click.testing import CliRunner
 
 from fedactors import Federation
 from fedactors.cli import main
-from fedactors.cli.new import COMMON, ENTRIES, TEMPLATES
+from fedactors.cli.new import COMMON, ENTRIES, TEMPLATES, files
 from fedactors.config import load_entry, read
 from fedactors.learner import LearnerContext, TrainParams
 from fedactors.testing import check_learner
@@ -96,3 +98,12 @@ def test_a_name_that_names_no_federation_is_refused(tmp_path):
     assert result.exit_code == 2
     assert "'two words' is no name for a project" in result.stderr
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_templates_that_an_installer_has_compiled_are_written_as_they_were(tmp_path, monkeypatch):
+    as_they_were = files("numpy", "mine")
+    shutil.copytree(TEMPLATES, tmp_path / "templates")
+    compileall.compile_dir(tmp_path / "templates", quiet=1)
+    monkeypatch.setattr("fedactors.cli.new.TEMPLATES", tmp_path / "templates")
+    assert list((tmp_path / "templates" / COMMON).glob("__pycache__/*.pyc"))
+    assert files("numpy", "mine") == as_they_were
