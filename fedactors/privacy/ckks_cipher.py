@@ -10,15 +10,16 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
 from fedactors.errors import ConfigError, ExtraMissing, ModelError
 from fedactors.model import Array
 from fedactors.privacy.ckks_parameters import CkksParameters
-from fedactors.privacy.ckks_stream import MemoryFile, StreamForm
 
 try:
     import tenseal.sealapi as seal
+    import zstandard
+
+    from fedactors.privacy.ckks_stream import MemoryFile, StreamForm
 except ModuleNotFoundError as error:
     raise ExtraMissing("a CKKS key", error.name or "tenseal", "he") from error
 

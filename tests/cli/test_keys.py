@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +18,14 @@ from tests.cli.steady import fedactors, refused, said, up
 @pytest.fixture(scope="module")
 def run(place):
     return up(place, "sealed", 'secure.method="ckks"')
+
+
+@pytest.mark.parametrize("package", ["tenseal.sealapi", "zstandard"])
+def test_a_key_without_what_it_takes_is_told_the_extra(tmp_path, monkeypatch, package):
+    for module in ("fedactors.privacy.ckks_cipher", "fedactors.privacy.ckks_stream"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    assert "which is not installed: pip install 'fedactors[he]'" in refused(2, "keys", "ckks", tmp_path / "key")
 
 
 def test_a_key_is_made_and_said_where_it_goes(tmp_path):
