@@ -11,7 +11,10 @@ protocol            what controller and learners say to each other
 scheduling          when: pure state machines
 selection           who: pure
 aggregation         how: pure
+privacy  dp         updates that the controller cannot read · versions that tell of nobody
+compression  form   updates in fewer bytes · the form in which an update travels
 storage  journal    where models live · what must not be forgotten
+access              who may do what: tokens, certificates, roles, the audit log
 transport           frames of bytes from process to process
 stop                until when
 record   task       what a run leaves behind · what is asked of a learner
