@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 CONSTRAINTS = ("--constraint", "tests/constraints.txt")
 WORKERS = 1 + (os.cpu_count() or 1)
 """Processes that test at the same time; there is always one whose tests wait for something."""
-BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "storage")
+BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "secure", "storage")
 
 
 @nox.session
@@ -65,7 +65,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, small ones unless arguments say otherwise: `nox -s bench -- --full`."""
-    session.install("-e", ".[dev,redis]", *CONSTRAINTS)
+    session.install("-e", ".[dev,redis,he,secure]", *CONSTRAINTS)
     arguments = [argument for argument in session.posargs if argument != "--full"] if session.posargs else ["--smoke"]
     for name in BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py", *arguments)

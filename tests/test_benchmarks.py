@@ -10,7 +10,7 @@ from tests.docs.test_code_blocks import ROOT, run
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if "--smoke" in path.read_text(encoding="utf-8"))
 SLOW = {"connections", "transport"}
-"""These start many processes; `nox -s bench` runs them."""
+"""These start many processes, and are run by hand."""
 
 
 @pytest.mark.e2e

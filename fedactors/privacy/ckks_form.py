@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from typing_extensions import override
 
 from fedactors.errors import ModelError
-from fedactors.form import Form
+from fedactors.form import Identity
 from fedactors.model import Buffer, Layout
 from fedactors.privacy.ckks_layout import read
 from fedactors.privacy.ckks_parameters import CkksParameters
@@ -18,7 +17,7 @@ BLOCK = 131_072
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed(Form):
+class Sealed(Identity):
     """Ciphertext as it is: nothing is packed or unpacked, and nothing is taken that is no ciphertext.
 
     Attributes:
@@ -26,19 +25,6 @@ class Sealed(Form):
     """
 
     parameters: CkksParameters
-    opens: ClassVar[bool] = False
-
-    @override
-    def layout(self, model: Layout) -> Layout:
-        return model
-
-    @override
-    def pack(self, update: Buffer, base: Buffer, model: Layout, seed: int) -> Buffer:
-        return update
-
-    @override
-    def unpack(self, packed: Buffer, base: Buffer, model: Layout, out: Buffer) -> None:
-        out[:] = packed
 
     @override
     def problem(self, packed: Buffer, model: Layout) -> str | None:
