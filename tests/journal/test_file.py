@@ -16,7 +16,7 @@ from fedactors.journal import Committing, Counted, FileJournal, Given, Happened,
 from fedactors.journal.file import MAGIC, read
 from fedactors.journal.records import decode, encode
 from fedactors.record import Event, EventKind
-from fedactors.task import TaskKind, TrainReport
+from fedactors.task import NUMBER_MAX, TaskKind, TrainReport
 
 OPENED = Opened("clinics", 7, {"aggregation.rule": "fedavg"})
 RECORDS = [
@@ -30,8 +30,9 @@ RECORDS = [
 texts = st.text(max_size=8)
 names = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
 counts = st.integers(0, 2**53)
+accepted = st.integers(0, NUMBER_MAX)  # more is refused before it could be written
 reports = st.builds(
-    TrainReport, counts, counts, st.floats(0, 9), st.floats(0, 9), st.floats(0, 9), st.dictionaries(names, st.floats(0, 1))
+    TrainReport, accepted, accepted, st.floats(0, 9), st.floats(0, 9), st.floats(0, 9), st.dictionaries(names, st.floats(0, 1))
 )
 records = st.one_of(
     st.builds(Opened, texts, counts, st.dictionaries(texts, texts)),
