@@ -239,6 +239,7 @@ def hello(**fields) -> bytes:
 @asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
     """The federation, training, until the end of the block; nothing may be left of anybody then."""
+    gc.freeze()  # what other tests have imported need not be looked through each time that something is counted
     async with Federation(CONFIG, addresses=[PLACE, "grpc://127.0.0.1:0"]) as federation:
         places = {address.scheme: address for address in federation.addresses}
         memory, grpc = MemoryTransport().connect(Address.parse(PLACE)), GrpcTransport().connect(places["grpc"])
@@ -252,6 +253,7 @@ async def scene() -> AsyncIterator[Scene]:
         await settled(one, before)
         await memory.close()
         await grpc.close()
+    gc.unfreeze()
 
 
 async def settled(scene: Scene, before: Counts) -> None:
