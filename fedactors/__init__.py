@@ -3,7 +3,7 @@
 cli                 the command line
 dashboard           a run on a web page
 driver   observe    starting, watching and saving runs · logs, live display, reports, figures
-system              a federation from its configuration: what you embed
+system   sharing    a federation from its configuration: what you embed · what several have in common
 config   plugins    the configuration · finding plug-ins by name
 actors              controller, scheduler, aggregator, model store, learner proxies, gateway
 learner             the learner's side of the wire
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fedactors.learner import Learner, LearnerContext
     from fedactors.model import GlobalModel, Weights
     from fedactors.record import Event, Results
+    from fedactors.sharing import Sharing
     from fedactors.system import Federation
     from fedactors.task import EvaluateParams, TrainParams
 
@@ -51,6 +52,7 @@ _HOMES = {
     "Learner": "learner",
     "LearnerContext": "learner",
     "Results": "record",
+    "Sharing": "sharing",
     "TrainParams": "task",
     "Weights": "model",
 }
@@ -66,6 +68,7 @@ __all__ = [
     "Learner",
     "LearnerContext",
     "Results",
+    "Sharing",
     "TrainParams",
     "Weights",
     "__version__",

@@ -14,24 +14,24 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from fedactors import config as configuration
 from fedactors.access.audit import Audit
 from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.blueprint import Blueprint
-from fedactors.actors.compute import Compute, Threads
+from fedactors.actors.compute import Compute
 from fedactors.actors.controller import Controller
 from fedactors.actors.gateway import Gateway, Place
 from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
 from fedactors.actors.life import Life
 from fedactors.actors.messages import GetAddresses, Publish, ToGateway
 from fedactors.actors.resumption import resume
+from fedactors.actors.room import BOUNDLESS, Room
 from fedactors.actors.session_terms import SessionTerms
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.aggregation import Ordered, Weighting
@@ -50,6 +50,7 @@ from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
 from fedactors.runtime import Actor, ActorSystem, Restart
 from fedactors.runtime.trace import SystemStatistics
+from fedactors.sharing import Sharing, own_share
 from fedactors.storage import Home, Storage
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
@@ -57,9 +58,6 @@ from fedactors.transport import Address
 log = get_logger("fedactors.system")
 
 T = TypeVar("T")
-
-FOLD_THREADS = 2
-"""Threads that fold and check weights; two saturate the memory of a small machine."""
 
 
 class Federation:
@@ -71,6 +69,9 @@ class Federation:
         admin: the conversation that drivers and operators have with it; set once it is entered.
     """
 
+    controller: ClassVar[type[Controller]] = Controller
+    """What leads it; a relay is led by its parent."""
+
     def __init__(
         self,
         config: Config | Mapping[str, Any] | str | Path,
@@ -78,6 +79,7 @@ class Federation:
         addresses: Sequence[str] | None = None,
         journal: Journal | None = None,
         audit: Audit | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """Build it; nothing runs yet.
 
@@ -87,6 +89,7 @@ class Federation:
             journal: where it is written what must outlive this process; one that was kept by another process before is gone on
                 with. Without one, nothing is.
             audit: where it is written who did what, besides the log; it stays the caller's.
+            sharing: threads and memory that it has in common with others of this process; without one it has its own.
 
         Raises:
             ConfigError: the configuration is wrong, or would have it listen where it should not.
@@ -101,6 +104,7 @@ class Federation:
                 raise ConfigError(problem)
         self._journal = NoJournal() if journal is None else journal
         self._audit = Audit() if audit is None else audit
+        self._sharing = sharing
         self._inside = Address("memory", f"{self.config.name}-{secrets.token_hex(4)}")
         self._exits = AsyncExitStack()
         self._learners: dict[LearnerId, asyncio.Task[None]] = {}
@@ -116,13 +120,13 @@ class Federation:
             StoreError: the model store cannot be opened, or holds versions of a former run.
         """
         async with AsyncExitStack() as exits:
-            executor = exits.enter_context(ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold"))
-            compute = Compute(Threads(executor, FOLD_THREADS))
-            plan = blueprint(self.config, self._gateway(compute), compute)
+            share = exits.enter_context(own_share() if self._sharing is None else self._sharing.share())
+            compute = Compute(share.threads)
+            plan = blueprint(self.config, self._gateway(compute), compute, share.room)
             exits.push_async_callback(plan.storage.close)
             life = await self._life(plan.storage)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
-            controller = partial(Controller, plan, life)
+            controller = partial(self.controller, plan, life)
             self._controller = self._system.spawn(controller, name="controller", restart=Restart.TRANSIENT)
             self._system.on_failure = self._actor_failed
             listening = await self._controller.ask(GetAddresses())
@@ -334,7 +338,9 @@ async def open_storage(storage: Storage, config: Config, *, threaded: bool = Tru
         raise StoreError(f"the model store {config.store.url} holds {held} of a former run; name an empty one, or remove that")
 
 
-def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]], compute: Compute) -> Blueprint:
+def blueprint(
+    config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]], compute: Compute, room: Room = BOUNDLESS
+) -> Blueprint:
     """What a controller builds a federation from; `gateway` decides where its learners come from."""
     rule = configuration.build_rule(config)
     return Blueprint(
@@ -354,6 +360,7 @@ def blueprint(config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]],
         return_s=config.liveness.lost_after_s,
         join_timeout_s=config.learners.join_timeout_s,
         masks=mask_broker(config),
+        room=room,
     )
 
 

@@ -20,7 +20,7 @@ from fedactors.actors.messages import (
     Order,
     ReturnBuffer,
 )
-from fedactors.errors import Rejected, RemoteProtocolError
+from fedactors.errors import Rejected, RemoteProtocolError, UpdateRefused
 from fedactors.model import Layout
 from fedactors.protocol import (
     DOWNLOAD,
@@ -108,7 +108,7 @@ class AdminDesk:
             layout = announced_layout(header, None, self._model_bytes_max)
             await self._refuse_second_model()
             await self._receive(stream, opening, layout)
-        except (Rejected, RemoteProtocolError) as refusal:
+        except (Rejected, UpdateRefused, RemoteProtocolError) as refusal:
             self._audit.did("shipped", caller, stream.peer, nbytes=opening.total_bytes, refused=str(refusal))
             await answer_push(stream, PushAnswer(False, "refused", str(refusal)))
         else:

@@ -30,6 +30,7 @@ from fedactors.actors.messages import (
     PutModel,
     Recall,
     ReturnBuffer,
+    RoomThere,
     ToAggregator,
     ToController,
     ToMaskBroker,
@@ -40,6 +41,7 @@ from fedactors.actors.messages import (
     UploadsOverdue,
     Verdict,
 )
+from fedactors.actors.room import BOUNDLESS, Room
 from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.aggregation.masked import MaskedFold
@@ -100,6 +102,7 @@ class Aggregator(Actor[ToAggregator]):
         compute: Compute,
         journal: Journal,
         masks: ActorRef[ToMaskBroker] | None = None,
+        room: Room = BOUNDLESS,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -115,18 +118,24 @@ class Aggregator(Actor[ToAggregator]):
         self._fold: Fold | None = None
         self._offers: dict[TaskId, Offer] = {}
         self._pool = BufferPool(plan.buffers_kept)
-        self._slots = UploadSlots(plan.uploads_max, self._pool)
+        self._room = room
+        self._slots = UploadSlots(plan.uploads_max, self._pool, room)
         self._held: list[Buffer] = []
         self._bases: dict[Version, Buffer] = {}
 
     @override
     async def started(self) -> None:
+        self._room.call(lambda: self.ref.tell(RoomThere()))
         try:
             model = await self._store.ask(GetModel())
         except Rejected:
             return  # the federation is new: Initialise brings the model
         self._fold = await self._state.restored(self._plan.rule, model, self._journal.story.here)
         self._move_on(model)
+
+    @override
+    def stopped(self, reason: BaseException | None) -> None:
+        self._room.clear()  # whoever receives ends with the gateway, which ends with this actor
 
     # ------------------------------------------------------------------------------------------------------------- buffers
 
@@ -159,6 +168,11 @@ class Aggregator(Actor[ToAggregator]):
     @handle
     def overdue(self, _: UploadsOverdue) -> None:
         """Who takes long makes room for who waits."""
+        self._lend_on()
+
+    @handle
+    def room_there(self, _: RoomThere) -> None:
+        """Another federation has given memory back."""
         self._lend_on()
 
     def _upload_over(self, buffer: Buffer) -> bool:

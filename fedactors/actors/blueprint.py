@@ -9,6 +9,7 @@ from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.compute import Compute
 from fedactors.actors.learner_proxy import Neighbours
 from fedactors.actors.messages import ToGateway, ToMaskBroker
+from fedactors.actors.room import BOUNDLESS, Room
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.protocol import CHUNK_BYTES
 from fedactors.runtime import Actor
@@ -32,6 +33,7 @@ class Blueprint:
         describes: the model store is told where each version came from, and how good it is.
         linger_s: how long a federation that is done stays up for a driver to fetch its results, seconds.
         masks: makes the actor by which learners agree on masks; None: updates are not masked.
+        room: memory to receive models into.
     """
 
     name: str
@@ -46,3 +48,4 @@ class Blueprint:
     describes: bool = True
     linger_s: float = 600.0
     masks: Callable[[], Actor[ToMaskBroker]] | None = None
+    room: Room = BOUNDLESS

@@ -105,7 +105,8 @@ class Controller(Actor[ToController]):
         self._store = store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
         masks = None if plan.masks is None else self.spawn(plan.masks, name="masks")
         self._aggregator = aggregator = self.spawn(
-            partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal, masks), name="aggregator"
+            partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal, masks, plan.room),
+            name="aggregator",
         )
         self._scheduler = self.spawn(
             partial(Scheduler, plan.training, life.tasks, aggregator, self.ref, life.journal, masks), name="scheduler"

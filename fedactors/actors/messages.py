@@ -374,6 +374,11 @@ class UploadsOverdue:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomThere:
+    """There may be memory for uploads that was not there: the aggregator has itself told so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Initialise(Request[None]):
     """These weights become version 0; the controller is told Initialised. Rejected where there is a model already."""
 
@@ -468,6 +473,7 @@ ToAggregator = (
     | ParkBuffer
     | UploadGivenUp
     | UploadsOverdue
+    | RoomThere
     | Initialise
     | Offer
     | FoldUpdate

@@ -6,7 +6,7 @@ upload was overdue begins on the slow side from then on, until it was in time ag
 known to be slow, however many these are, and at most twice the memory is taken.
 
 An upload that was interrupted is parked: it takes no place, and its bytes are kept for its next attempt for as long as nobody
-needs the memory.
+needs the memory. Where several federations share the memory for uploads, a place is of use only with so much of it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fedactors.errors import Rejected
+from fedactors.actors.room import BOUNDLESS, Room
+from fedactors.errors import Rejected, UpdateRefused
 from fedactors.model import Buffer, LearnerId
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Deferred
-from fedactors.task import TaskId
+from fedactors.task import Refusal, TaskId
 
 PATIENCE_S = 2.0
 """An upload is overdue after this time and what its bytes take at SLOW_BYTES_PER_S."""
@@ -79,8 +80,9 @@ class _Place:
 class UploadSlots:
     """The places, who has one and who waits for one. Buffers come from a pool and go back to it."""
 
-    def __init__(self, places: int, pool: BufferPool) -> None:
+    def __init__(self, places: int, pool: BufferPool, room: Room = BOUNDLESS) -> None:
         self._pool = pool
+        self._room = room
         self._places = places
         self._free = {False: places, True: places}  # by whether they are slow
         self._taken: dict[int, _Place] = {}  # by the buffer's identity, the oldest first
@@ -101,14 +103,37 @@ class UploadSlots:
         """A wish that can be fulfilled, and with what; None if all have to wait. What nobody waits for any more is dropped."""
         for slow, waiting in self._waiting.items():
             while waiting and self._free[slow]:
-                wish = waiting.popleft()
-                if wish.reply.done():
+                wish = waiting[0]
+                if wish.reply.done() or self._refused(wish):
+                    waiting.popleft()
                     continue
+                if not self._has_room(wish):
+                    return None  # nor is there for anybody else's model, which is as large
+                waiting.popleft()
                 try:
                     return wish, self._lend(wish, slow, now_s)
                 except MemoryError:
+                    self._room.give(wish.nbytes)
                     wish.reply.reject(Rejected(f"there is no memory here for a model of {wish.nbytes:,} bytes"))
+        self._room.withdraw()
         return None
+
+    def _refused(self, wish: Wish) -> bool:
+        most = self._room.bytes_max
+        if most is None or wish.nbytes <= most:
+            return False
+        said = f"a model of {wish.nbytes:,} bytes is more than half of what the federations of this process share for uploads"
+        remedy = f"have it serve with --memory-bytes {2 * wish.nbytes} or more"
+        wish.reply.reject(UpdateRefused(Refusal.LAYOUT, f"{said}: {remedy}"))  # trying again would change nothing
+        return True
+
+    def _has_room(self, wish: Wish) -> bool:
+        """Take the memory for a wish, if need be from interrupted uploads; one that goes on has its memory."""
+        while wish.upload not in self._parked and not self._room.take(wish.nbytes):
+            if not self._parked:
+                return False
+            self.drop(next(iter(self._parked)))
+        return True
 
     def _lend(self, wish: Wish, slow: bool, now_s: float) -> Loan:
         loan = self._parked.pop(wish.upload, None) if wish.upload is not None else None
@@ -123,6 +148,12 @@ class UploadSlots:
 
     def over(self, buffer: Buffer, now_s: float) -> bool:
         """An upload is over, and its buffer somebody else's; False if it was not lent here: by a former aggregator, then."""
+        if not self._place_over(buffer, now_s):
+            return False
+        self._room.give(buffer.nbytes)
+        return True
+
+    def _place_over(self, buffer: Buffer, now_s: float) -> bool:
         place = self._taken.pop(id(buffer), None)
         if place is None:
             return False
@@ -132,7 +163,7 @@ class UploadSlots:
 
     def park(self, upload: UploadId, loan: Loan, now_s: float) -> bool:
         """An upload was interrupted: keep what has come of it. False if its buffer was not lent here."""
-        if not self.over(loan.buffer, now_s):
+        if not self._place_over(loan.buffer, now_s):
             return False
         self.drop(upload)
         self._parked[upload] = loan
@@ -142,6 +173,7 @@ class UploadSlots:
         """An interrupted upload will not go on; there need not be one."""
         loan = self._parked.pop(upload, None)
         if loan is not None:
+            self._room.give(loan.buffer.nbytes)
             self._pool.give(loan.buffer)
 
     # ------------------------------------------------------------------------------------------------------------------ the slow

@@ -109,9 +109,9 @@ def aggregate(rules: tuple[str, ...], parameters: int, updates: int, json_file: 
     """
     from fedactors import plugins
     from fedactors.actors.compute import Threads
+    from fedactors.sharing import FOLD_THREADS
     from fedactors.simulation.bandwidth import read_bytes_per_s
     from fedactors.simulation.combining import measure
-    from fedactors.system import FOLD_THREADS
 
     key = ("rule", "parameters", "updates")
     before, shown = _before(compare, key), []

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedactors.actors.receive_memory import ReceiveMemory
 from fedactors.actors.upload_slots import PATIENCE_S, Loan, UploadSlots, Wish
 from fedactors.protocol import BufferPool
 
@@ -218,3 +219,58 @@ def test_whatever_happens_memory_is_bounded_and_no_place_is_lost(places, steps):
     for _, loan in out:
         some.over(loan.buffer, now_s)
     assert set(some._free.values()) == {places}
+
+
+def shared(places=4, bytes_max=4 * NBYTES):
+    """Places of a federation that shares memory with another one, whose room is handed out, too."""
+    memory = ReceiveMemory(bytes_max)
+    mine, other = memory.enter(), memory.enter()
+    return Slots(places, BufferPool(), mine), other
+
+
+def test_a_place_is_of_use_only_with_memory_and_the_next_has_it_when_it_is_back():
+    some, other = shared()
+    for learner in "abcd":
+        some.ask(learner)
+    grants = some.granted()
+    assert set(grants) == {"a", "b", "c"}, "its own part is one model, the common half two"
+    assert other.take(NBYTES)
+    assert some.over(grants["a"].buffer, 0.0)
+    assert set(some.granted()) == {"d"}
+    for buffer in (grants["b"].buffer, grants["c"].buffer):
+        assert some.over(buffer, 0.0)
+    assert other.take(NBYTES)
+
+
+def test_a_model_of_more_than_half_of_the_memory_is_refused_with_the_remedy():
+    some, _ = shared()
+    huge, small = some.ask("huge", nbytes=3 * NBYTES), some.ask("small")
+    assert set(some.granted()) == {"small"}
+    assert "have it serve with --memory-bytes 48 or more" in str(huge.reply.error)
+    assert not small.reply.gone
+
+
+def test_an_interrupted_upload_keeps_its_memory_until_somebody_of_its_federation_needs_it():
+    some, other = shared()
+    for learner, upload in (("a", A), ("b", B), ("c", None)):
+        some.ask(learner, upload)
+    grants = some.granted()
+    assert some.park(A, grants["a"], 0.0)
+    assert some.park(B, grants["b"], 0.0)
+    assert other.take(NBYTES)
+    assert not other.take(NBYTES), "what is parked is taken"
+    other.withdraw()
+    some.ask("b", B)
+    assert some.granted()["b"] is grants["b"]
+    some.ask("d")
+    assert set(some.granted()) == {"d"}, "what has come of a's makes room"
+    some.ask("a", A)
+    assert not some.granted()
+
+
+def test_who_waits_for_a_place_stands_in_no_line_for_memory():
+    some, other = shared(places=1)
+    some.ask("a")
+    some.ask("b")
+    assert set(some.granted()) == {"a"}
+    assert other.take(2 * NBYTES)
