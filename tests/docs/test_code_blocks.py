@@ -6,6 +6,7 @@ The lines that set up an environment are run by `nox -s quickstart` and by CI, t
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -35,6 +36,16 @@ def blocks(document: Path) -> Iterator[tuple[str, str]]:
     """(language, text) of each fenced block."""
     for match in BLOCK.finditer(document.read_text(encoding="utf-8")):
         yield match[1], match[2]
+
+
+def words(line: str, instead: dict[str, str] | None = None) -> list[str]:
+    """The words of a `fedactors` command of a page, without that one; `instead` says what of it is another text here."""
+    for told, here in (instead or {}).items():
+        assert told in line, f"{line!r} has no {told!r}"
+        line = line.replace(told, here)
+    program, *arguments = shlex.split(line)
+    assert program == "fedactors", line
+    return arguments
 
 
 def run(*command: str, cwd: Path, timeout_s: float = 60.0) -> str:
