@@ -152,6 +152,7 @@ class Totals:
         accepted: updates that count.
         refused: updates and tasks that do not, by their `Refusal`.
         evaluated: learners that evaluated the result.
+        examples_evaluated: on how many examples they did, taken together.
         examples: that the accepted updates were trained on.
         bytes_up: received from the learners for this round.
         bytes_down: sent to them for this round.
@@ -163,6 +164,7 @@ class Totals:
     accepted: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     evaluated: int = 0
+    examples_evaluated: int = 0
     examples: int = 0
     bytes_up: int = 0
     bytes_down: int = 0

@@ -357,15 +357,19 @@ class Aggregator(Actor[ToAggregator]):
             message.reply_to.tell(NotCombined(message.round, str(error)))
             return
         self._release()
-        model = GlobalModel(current.version + 1, current.layout, buffer)
+        version = await self._commit(GlobalModel(current.version + 1, current.layout, buffer), fold, message)
+        message.reply_to.tell(Combined(message.round, version))
+
+    async def _commit(self, model: GlobalModel, fold: Fold, asked: CombineRound) -> Version:
+        """Make this the newest version; which that is."""
         state = fold.state()
         await self._state.keep(state, model.version)
-        self._kept.committing(message.round, model.version)
+        self._kept.committing(asked.round, model.version)
         await self._store.ask(PutModel(model))
         self._kept.committed()
         self._state.committed(state)
-        self._move_on(model, message.unused)
-        message.reply_to.tell(Combined(message.round, model.version))
+        self._move_on(model, asked.unused)
+        return model.version
 
     async def _unmask(self, round_: Round, fold: Fold, masks: ActorRef[ToMaskBroker]) -> None:
         """Have the learners whose masked updates are in the sum say how it is read; the broker bounds how long that takes."""

@@ -79,6 +79,8 @@ class Controller(Actor[ToController]):
     """
 
     supervision: ClassVar[Supervision] = Supervision(strategy=Strategy.REST_FOR_ONE, max_restarts=2 * SETBACKS_MAX)
+    aggregator: ClassVar[type[Aggregator]] = Aggregator
+    """What becomes of a combination; a relay's goes elsewhere."""
 
     def __init__(self, blueprint: Blueprint, life: Life) -> None:
         self._plan = blueprint
@@ -105,7 +107,7 @@ class Controller(Actor[ToController]):
         self._store = store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
         masks = None if plan.masks is None else self.spawn(plan.masks, name="masks")
         self._aggregator = aggregator = self.spawn(
-            partial(Aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal, masks, plan.room),
+            partial(self.aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal, masks, plan.room),
             name="aggregator",
         )
         self._scheduler = self.spawn(

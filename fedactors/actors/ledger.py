@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
@@ -30,13 +30,14 @@ class Sums:
     update_s: array[float] = field(default_factory=lambda: array("d"))
     ms_per_batch: array[float] = field(default_factory=lambda: array("d"))
 
-    def totals(self, learners: int, evaluated: int) -> Totals:
+    def totals(self, learners: int, evaluations: Mapping[LearnerId, EvaluationReport]) -> Totals:
         """As they stand in the results."""
         return Totals(
             learners=learners,
             accepted=self.accepted,
             refused=dict(self.refused),
-            evaluated=evaluated,
+            evaluated=len(evaluations),
+            examples_evaluated=sum(report.num_examples for report in evaluations.values()),
             examples=self.examples,
             bytes_up=self.bytes_up,
             bytes_down=self.bytes_down,
@@ -93,7 +94,7 @@ class OpenRound:
             cohort=() if self.learners is None else tuple(self.cohort),
             learners=self.learners or {},
             metrics=averaged(self.evaluations),
-            totals=self.sums.totals(len(self.cohort), len(self.evaluations)),
+            totals=self.sums.totals(len(self.cohort), self.evaluations),
         )
 
     def keep_to(self, detail_learners_max: int) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedactors.access.callers import Caller
+from fedactors.actors.training_plan import TrainingPlan
 from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.form import IDENTITY, Form
 from fedactors.journal import Counted, UnendedRound
@@ -197,11 +198,16 @@ ToController = (
 
 @dataclass(frozen=True, slots=True)
 class BeginTraining:
-    """There is a model: schedule from this version and round on."""
+    """There is a model: schedule from this version and round on.
+
+    Attributes:
+        plan: from now on; None: as before.
+    """
 
     layout: Layout
     version: Version
     first_round: Round
+    plan: TrainingPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,6 +556,13 @@ class PutModel(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaceModels(Request[None]):
+    """Keep this version, which was made elsewhere, and no other."""
+
+    model: GlobalModel
+
+
+@dataclass(frozen=True, slots=True)
 class GetUpdate(Request[LearnerModel]):
     """What a learner sent back. Rejected where it is not there any more."""
 
@@ -605,7 +618,16 @@ class GetBlob(Request[EncodedBlob]):
 
 
 ToModelStore = (
-    PutModel | GetUpdate | ForgetUpdates | GetRuleStates | ForgetRuleStates | DescribeVersion | GetVersions | GetModel | GetBlob
+    PutModel
+    | ReplaceModels
+    | GetUpdate
+    | ForgetUpdates
+    | GetRuleStates
+    | ForgetRuleStates
+    | DescribeVersion
+    | GetVersions
+    | GetModel
+    | GetBlob
 )
 
 # --------------------------------------------------------------------------------------------------------- to a LearnerProxy

@@ -14,6 +14,7 @@ from fedactors.actors.messages import (
     GetUpdate,
     GetVersions,
     PutModel,
+    ReplaceModels,
     ToModelStore,
 )
 from fedactors.errors import NoSuchModel, Rejected, StoreError
@@ -49,6 +50,13 @@ class ModelStore(Actor[ToModelStore]):
         if isinstance(message.model, GlobalModel):
             self._newest = message.model.version
             self._encode(message.model)  # learners will ask for it, and reading it back would take time
+
+    @handle
+    async def replace(self, message: ReplaceModels) -> None:
+        """Keep a version that was made elsewhere, whatever its number is, and no other."""
+        await self._storage.expunge()
+        self._blobs.clear()
+        await self.put(PutModel(message.model))
 
     @handle
     async def update(self, message: GetUpdate) -> LearnerModel:

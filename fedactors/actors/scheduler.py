@@ -121,8 +121,9 @@ class Scheduler(Actor[ToScheduler]):
     @handle
     def begin(self, message: BeginTraining) -> None:
         """There is a model: make the machine, and tell it who is here."""
-        plan = self._plan
+        plan = self._plan = message.plan or self._plan
         self._layout, self._version = message.layout, message.version
+        self._combining = None  # a machine before this one may have asked
         self._aggregator.tell(ForgetBases())
         story = self._journal.story
         self._counted = {(counted.learner, counted.round): counted for counted in story.counted.values()}

@@ -19,9 +19,9 @@ from structlog.stdlib import BoundLogger
 from fedactors.errors import AccessDenied, ConfigError, ProtocolError, StreamClosed, TransportError, Unreachable
 from fedactors.form import IDENTITY, NO_FORMS, Form, Forms, FormSpec
 from fedactors.learner.agenda import Agenda
-from fedactors.learner.answers import declared
+from fedactors.learner.answers import Declared, declared
 from fedactors.learner.base import Learner
-from fedactors.learner.desk import WHY_CHARS_MAX, Answer, Desk, Update
+from fedactors.learner.desk import WHY_CHARS_MAX, Answer, AnyDesk, Desk, MakeDesk, Update
 from fedactors.learner.line import DELAY_MAX_S, Line, Link, delays
 from fedactors.learner.masked_rounds import MaskedRounds
 from fedactors.learner.spool import Spool
@@ -74,7 +74,7 @@ class LearnerClient:
 
     def __init__(
         self,
-        learner: Learner,
+        learner: Learner | Declared,
         id: LearnerId,  # noqa: A002  # the word that users know
         channel: Channel,
         *,
@@ -86,11 +86,12 @@ class LearnerClient:
         forms: Forms = NO_FORMS,
         key: Key | None = None,
         dp_epsilon_max: float | None = None,
+        desk: MakeDesk | None = None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
         Args:
-            learner: has a learner's four methods.
+            learner: has a learner's four methods; where a desk is given, what it declares suffices.
             id: its identity in the federation.
             channel: to the controller; stays the caller's.
             federation: whose name it expects; empty: whichever is served there.
@@ -102,6 +103,7 @@ class LearnerClient:
             key: of a federation that seals its models; with one, nothing goes out unsealed.
             dp_epsilon_max: what its updates may tell of its data, by local differential privacy; with one, nothing goes out
                 without noise, and no update that would exceed it.
+            desk: makes what works tasks off; by default, the learner's methods are called.
 
         Raises:
             LearnerFailed: what the learner declares of itself makes no sense.
@@ -109,12 +111,17 @@ class LearnerClient:
         self.id = id
         self._log: BoundLogger = get_logger("fedactors.learner").bind(learner=id)
         self._federation = federation
-        self._declared = declared(learner)
+        self._declared = learner if isinstance(learner, Declared) else declared(learner)
         self._channel = channel
         self._patience = patience
         self._rng = random.Random() if rng is None else rng  # noqa: S311  # scatters attempts, keeps no secret
         self._worker = Worker(f"learner {id}")  # it begins with its first job
-        self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log, key)
+        self._desk: AnyDesk
+        if desk is not None:
+            self._desk = desk(self._fetch)
+        else:
+            assert not isinstance(learner, Declared), "without a desk, somebody has to do the work"
+            self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log, key)
         self._agenda: Agenda[Task, Answer] = Agenda()
         self._line = Line(self._rng)
         self._task_came = asyncio.Event()

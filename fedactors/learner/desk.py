@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 from structlog.stdlib import BoundLogger
 
@@ -53,6 +53,32 @@ Fetch: TypeAlias = Callable[[Version, Layout | None], Awaitable[GlobalModel]]
 """Gets a version of the global model, given a layout that is known already."""
 
 
+class AnyDesk(Protocol):
+    """What works a client's tasks off. `Desk` says what each method promises."""
+
+    @property
+    def waits_for_verdicts(self) -> bool:
+        """Whether a training may begin only when it is known what became of the one before."""
+
+    def begin(self, scope: Scope, form: Form, sealing: SealingSpec, *, resumed: bool) -> None:
+        """A session has begun."""
+
+    def protect(self, terms: LocalPrivacy | None, epsilon_max: float | None, /) -> None:
+        """Updates are clipped and given noise."""
+
+    def mask(self, masks: MaskedRounds | None) -> None:
+        """Updates leave under masks."""
+
+    def settle(self, task: TaskId, accepted: bool) -> None:
+        """Whether an update counts, or is wanted at all."""
+
+    async def answer(self, task: Task, is_wanted: Callable[[], bool]) -> Answer:
+        """Do what a task asks for."""
+
+
+MakeDesk: TypeAlias = Callable[[Fetch], AnyDesk]
+
+
 class Desk:
     """One learner at work.
 
@@ -89,6 +115,8 @@ class Desk:
             self._scope, self._sealing = scope, sealing
         if form != self._packing.form or not resumed:
             self._packing = Packing(form)
+        if not resumed:
+            self._model = None  # another controller's version of the same number is another model
 
     def protect(self, terms: LocalPrivacy | None, epsilon_max: float | None) -> None:
         """Updates are clipped and given noise as these terms say; None: they leave as they are.

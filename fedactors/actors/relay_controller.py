@@ -1,0 +1,240 @@
+"""A relay's controlling actor: it leads its children through what the parent asks for, one thing at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, TypeAlias, cast
+
+from typing_extensions import override
+
+from fedactors.actors.aggregator import Aggregator
+from fedactors.actors.blueprint import Blueprint
+from fedactors.actors.controller import Controller
+from fedactors.actors.life import Life, Phase
+from fedactors.actors.messages import (
+    BeginTraining,
+    EvaluateAgain,
+    FinishUp,
+    GetModel,
+    GrantRound,
+    Initialised,
+    LearnerJoined,
+    Order,
+    ReplaceModels,
+    RoundCommitted,
+    RoundEnded,
+    SchedulerReady,
+    TrainingOver,
+)
+from fedactors.actors.relay_aggregator import RelayAggregator
+from fedactors.actors.relay_messages import (
+    Adopt,
+    CallOff,
+    Children,
+    EvaluateChildren,
+    GetChildren,
+    InitialiseChildren,
+    Summed,
+    ToRelayAggregator,
+    TrainChildren,
+)
+from fedactors.errors import Rejected
+from fedactors.journal import UnendedRound
+from fedactors.model import GlobalModel
+from fedactors.protocol import Verb
+from fedactors.record import EventKind
+from fedactors.runtime import ActorRef, Deferred, handle
+from fedactors.task import METRICS_MAX, EvaluationReport
+
+Work: TypeAlias = InitialiseChildren | TrainChildren | EvaluateChildren
+
+
+class RelayController(Controller):
+    """A controller that grants itself nothing: its parent's tasks begin its rounds, on its parent's versions.
+
+    Membership, news and the actors below it are those of every controller. It is in the phase `waiting` between two tasks. What
+    would end a federation of its own fails the task at hand; the parent decides what becomes of that.
+    """
+
+    aggregator: ClassVar[type[Aggregator]] = RelayAggregator
+
+    def __init__(self, blueprint: Blueprint, life: Life) -> None:
+        super().__init__(blueprint, life)
+        self._work: Work | None = None
+        self._answer: Deferred[Any]
+        self._summed: Summed | None = None
+        self._adopted: GlobalModel | None = None  # what the model store has
+        self._curious: list[tuple[GetChildren, Deferred[Children]]] = []
+
+    # --------------------------------------------------------------------------------------------------- what the parent asks for
+
+    @handle
+    async def initialise(self, message: InitialiseChildren) -> Deferred[GlobalModel] | GlobalModel:
+        """Have a child give the weights that it starts from; those that are here already are as good."""
+        if self._life.layout is not None:
+            return await self._store.ask(GetModel())
+        return self._begin(message, Phase.INITIALISING)
+
+    @handle
+    def train(self, message: TrainChildren) -> Deferred[Summed]:
+        """Have the children train for one round."""
+        return self._begin(message, Phase.TRAINING)
+
+    @handle
+    def evaluate(self, message: EvaluateChildren) -> Deferred[EvaluationReport]:
+        """Have the children that are here evaluate."""
+        return self._begin(message, Phase.TRAINING)
+
+    @handle
+    def call_off(self, message: CallOff) -> None:
+        """The parent wants it no more: the children are told, and what they have given is dropped."""
+        if self._work is not None:
+            self._scheduler.tell(FinishUp(combine_open=False))
+            self._fail(message.why)
+
+    def _begin(self, work: Work, phase: Phase) -> Deferred[Any]:
+        life = self._life
+        if life.phase is Phase.DONE or self._work is not None:
+            raise Rejected("this relay is done" if life.phase is Phase.DONE else "this relay is at another task")
+        self._work, self._answer, self._summed = work, self.reply_later(), None
+        life.phase = phase
+        if not isinstance(work, InitialiseChildren):
+            life.layout, life.version, life.next_round = work.model.layout, work.model.version, work.params.round
+        self._declined.clear()
+        self._watch_numbers()
+        self._go_on()
+        return self._answer
+
+    @override
+    def _go_on(self) -> None:
+        """Begin, or begin again, what the parent asks for; after a restart once those are back who were here."""
+        work, self._owed = self._work, bool(self._awaited)
+        if work is None or self._owed:
+            return
+        if isinstance(work, InitialiseChildren):
+            self._watch_numbers()
+            return
+        if work.model is not self._adopted:
+            self._store.tell(ReplaceModels(work.model))  # it is there before anybody can hear of a task and ask for it
+            self._adopted = work.model
+        cast("ActorRef[ToRelayAggregator]", self._aggregator).tell(Adopt(work.model))  # a relay's takes more than others do
+        if isinstance(work, TrainChildren):
+            self._open_round(work)
+        else:
+            self._open_evaluation(work)
+
+    def _open_round(self, work: TrainChildren) -> None:
+        plan = replace(self._plan.training, train=work.params, evaluate_every=0)
+        self._scheduler.tell(BeginTraining(work.model.layout, work.model.version, work.params.round, plan))
+        self._scheduler.tell(GrantRound(last=False))
+
+    def _open_evaluation(self, work: EvaluateChildren) -> None:
+        plan, round_ = replace(self._plan.training, evaluate=work.params, evaluate_every=1), work.params.round
+        self._scheduler.tell(BeginTraining(work.model.layout, work.model.version, round_ + 1, plan))
+        self._scheduler.tell(EvaluateAgain(UnendedRound(round_, work.model.version, tuple(sorted(self._members))), last=True))
+
+    # ----------------------------------------------------------------------------------------------------------- what comes of it
+
+    @handle
+    @override
+    def initialised(self, message: Initialised) -> None:
+        life, layout = self._life, message.model.layout
+        life.layout, life.version, self._adopted = layout, message.model.version, message.model
+        self._publish(EventKind.INITIALISED, source=message.source, num_parameters=layout.num_parameters, bytes=layout.nbytes)
+        if isinstance(self._work, InitialiseChildren):
+            self._finished(message.model)
+
+    @handle
+    def summed(self, message: Summed) -> None:
+        """The aggregator has combined; the scheduler will say so, too."""
+        self._summed = message
+
+    @handle
+    @override
+    def round_committed(self, message: RoundCommitted) -> None:
+        work, summed = self._work, self._summed
+        self._committed(message)
+        if isinstance(work, TrainChildren) and summed is not None and summed.round == work.params.round == message.round:
+            self._finished(summed)
+
+    @handle
+    @override
+    def round_ended(self, message: RoundEnded) -> None:
+        record, work = message.record, self._work
+        self._publish(EventKind.ROUND_ENDED, record=record.to_map())
+        if isinstance(work, EvaluateChildren) and (record.round, record.version) == (work.params.round, work.model.version):
+            if record.totals.evaluated:
+                self._finished(EvaluationReport(record.totals.examples_evaluated, record.metrics))
+            else:
+                self._fail(f"no learner of this relay evaluated version {record.version}")
+
+    @handle
+    @override
+    def training_over(self, message: TrainingOver) -> None:
+        if message.failure is not None:
+            self._done(message.failure, failed=True)
+
+    @override
+    def _done(self, why: str, *, failed: bool) -> None:
+        """What ends other federations is the end of a task here."""
+        if failed and self._work is not None:
+            self._scheduler.tell(FinishUp(combine_open=False))
+            self._fail(why)
+        else:
+            super()._done(why, failed=failed)
+
+    def _finished(self, result: object) -> None:
+        self._answer.resolve(result)
+        self._rest()
+
+    def _fail(self, why: str) -> None:
+        self._answer.reject(Rejected(why))
+        self._rest()
+
+    def _rest(self) -> None:
+        self._work = self._summed = None
+        self._life.phase, self._life.setbacks = Phase.WAITING, 0
+        self._watch_numbers()
+
+    # ------------------------------------------------------------------------------------------------------ orders and membership
+
+    @handle
+    @override
+    def order(self, message: Order) -> None:
+        if message.verb not in {Verb.STOP, Verb.ABORT, Verb.CLOSE}:
+            raise Rejected(f"a relay's rounds are its parent's; have {message.verb} done at the root of the tree")
+        self.call_off(CallOff(message.why or "this relay was stopped"))
+        super().order(message)
+
+    @handle
+    @override
+    async def scheduler_ready(self, message: SchedulerReady) -> None:
+        self._adopted = None  # the model store may have been restarted, too
+        await super().scheduler_ready(message)
+
+    @handle
+    @override
+    def learner_joined(self, message: LearnerJoined) -> None:
+        super().learner_joined(message)
+        for curious in [one for one in self._curious if one[0].at_least <= len(self._members)]:
+            self._curious.remove(curious)
+            curious[1].resolve(self._children())
+
+    @handle
+    def children(self, message: GetChildren) -> Deferred[Children]:
+        """Who is here, now or when they are enough."""
+        deferred: Deferred[Children] = self.reply_later()
+        if len(self._members) >= message.at_least:
+            deferred.resolve(self._children())
+        else:
+            self._curious.append((message, deferred))
+        return deferred
+
+    def _children(self) -> Children:
+        members = self._members.values()
+        tags = sorted({tag for member in members for tag in member.candidate.tags})
+        return Children(
+            num_train_examples=sum(member.candidate.num_examples for member in members),
+            num_test_examples=sum(member.num_test_examples for member in members),
+            tags=tuple(tags[:METRICS_MAX]),
+        )
