@@ -1,8 +1,8 @@
 """Who calls, and what each may do: pure decisions.
 
     learner    takes part as itself: Session, Fetch, Push
-    observer   looks: GetStatus, Watch, ListVersions, Download
-    operator   all of an observer's, and orders: Order, Ship
+    observer   looks: GetStatus, Watch, ListVersions, Download; of a process with many federations, List
+    operator   all of an observer's, and orders: Order, Ship; of such a process, Add and Stop
     local      everything: whoever is in this process, or may open the Unix socket of its owner
 
 A method that stands nowhere here is nobody's.
@@ -15,7 +15,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from fedactors.protocol import DOWNLOAD, FETCH, GET_STATUS, LIST_VERSIONS, ORDER, PUSH, SESSION, SHIP, WATCH
+from fedactors.protocol import (
+    ADD_FEDERATION,
+    DOWNLOAD,
+    FETCH,
+    GET_STATUS,
+    LIST_FEDERATIONS,
+    LIST_VERSIONS,
+    ORDER,
+    PUSH,
+    SESSION,
+    SHIP,
+    STOP_FEDERATION,
+    WATCH,
+)
 
 URI = "fedactors://"
 """What the URI in a client's certificate begins with: fedactors://ROLE/NAME."""
@@ -39,8 +52,8 @@ class Means(enum.StrEnum):
 
 
 LEARNERS = frozenset({SESSION, FETCH, PUSH})
-LOOKS = frozenset({GET_STATUS, WATCH, LIST_VERSIONS, DOWNLOAD})
-ORDERS = frozenset({ORDER, SHIP})
+LOOKS = frozenset({GET_STATUS, WATCH, LIST_VERSIONS, DOWNLOAD, LIST_FEDERATIONS})
+ORDERS = frozenset({ORDER, SHIP, ADD_FEDERATION, STOP_FEDERATION})
 
 METHODS: Mapping[Role, frozenset[str]] = {
     Role.LEARNER: LEARNERS,

@@ -8,6 +8,7 @@
     transfers  the learner's side: Download, Upload; fetch and push in one attempt
     chunks     one chunk as a frame; gate: how many are written at a time; buffers: memory used again
     admin      drivers and operators: AdminClient, and the controller's side; versions: the list of what is kept
+    federations  operators of many federations; asking: one question, one answer
     _pb        code generated from schemas/
 
 Everything here speaks through a `fedactors.transport.Stream`, whatever carries it.
@@ -29,14 +30,17 @@ from fedactors.protocol.blobs import (
 from fedactors.protocol.buffers import BufferPool
 from fedactors.protocol.chunks import CHUNK_BYTES
 from fedactors.protocol.messages import (
+    ADD_FEDERATION,
     DOWNLOAD,
     FETCH,
     GET_STATUS,
+    LIST_FEDERATIONS,
     LIST_VERSIONS,
     ORDER,
     PUSH,
     SESSION,
     SHIP,
+    STOP_FEDERATION,
     WATCH,
     WIRE_VERSION,
     BlobHeader,
@@ -62,10 +66,11 @@ from fedactors.protocol.session import JoinRefused, Session, SessionLost, join, 
 from fedactors.protocol.transfers import Download, FetchRefused, Upload, fetch, push
 
 __all__ = [
-    "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "LIST_VERSIONS", "ORDER", "PUSH", "SESSION", "SHIP", "WATCH",
-    "WIRE_VERSION", "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool", "Cancel", "Download", "EncodedBlob", "Evaluated",
-    "FetchRefused", "FetchRequest", "FromController", "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello",
-    "JoinRefused", "Masking", "Message", "PushAnswer", "PushGrant", "PushOpening", "Session", "SessionLost", "Task",
-    "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push", "encode_blob", "fetch", "join",
-    "push", "read_fetch", "read_hello", "read_opening", "receive_blob", "refuse", "refuse_fetch", "send_blob", "welcome",
+    "ADD_FEDERATION", "CHUNK_BYTES", "DOWNLOAD", "FETCH", "GET_STATUS", "LIST_FEDERATIONS", "LIST_VERSIONS", "ORDER", "PUSH",
+    "SESSION", "SHIP", "STOP_FEDERATION", "WATCH", "WIRE_VERSION", "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool",
+    "Cancel", "Download", "EncodedBlob", "Evaluated", "FetchRefused", "FetchRequest", "FromController", "FromLearner", "Goodbye",
+    "GoodbyeReason", "Heartbeat", "Hello", "JoinRefused", "Masking", "Message", "PushAnswer", "PushGrant", "PushOpening",
+    "Session", "SessionLost", "Task", "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push",
+    "encode_blob", "fetch", "join", "push", "read_fetch", "read_hello", "read_opening", "receive_blob", "refuse", "refuse_fetch",
+    "send_blob", "welcome",
 ]  # fmt: skip

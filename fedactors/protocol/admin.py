@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
 from fedactors.errors import AccessDenied, EndOfStream, FederationFailed, NoSuchModel, RemoteProtocolError, TransportError
@@ -25,6 +24,7 @@ from fedactors.log import one_line
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
+from fedactors.protocol.asking import ask, opened, parsed
 from fedactors.protocol.blobs import MODEL_BYTES_MAX
 from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, LIST_VERSIONS, ORDER, SHIP, WATCH
 from fedactors.protocol.transfers import Download, FetchRefused, Upload
@@ -97,7 +97,7 @@ class AdminClient:
         stream = await self._open(WATCH, pb.WatchRequest(from_number=from_number))
         try:
             while True:
-                yield _news(_parsed(pb.News, await stream.receive()))
+                yield _news(parsed(pb.News, await stream.receive()))
         except EndOfStream:
             return
         finally:
@@ -166,28 +166,17 @@ class AdminClient:
         stream, found = await self._open(LIST_VERSIONS, pb.ListVersionsRequest()), list[KeptVersion]()
         try:
             while True:
-                found += read_versions(_parsed(pb.Versions, await stream.receive()))
+                found += read_versions(parsed(pb.Versions, await stream.receive()))
         except EndOfStream:
             return found
         finally:
             stream.cut("listed")
 
     async def _ask(self, method: str, request: Proto, kind: type[P]) -> P:
-        stream = await self._open(method, request)
-        try:
-            return _parsed(kind, await stream.receive())
-        finally:
-            stream.cut("answered")
+        return await ask(self._channel, method, request, kind, self._open_timeout_s)
 
     async def _open(self, method: str, request: Proto) -> Stream:
-        stream = await self._channel.open(method, timeout_s=self._open_timeout_s)
-        try:
-            await stream.send(request.SerializeToString())
-            await stream.finish()
-        except BaseException:
-            stream.cut("the request was not sent")
-            raise
-        return stream
+        return await opened(self._channel, method, request, self._open_timeout_s)
 
 
 # --------------------------------------------------------------------------------------------------------------- the controller
@@ -195,7 +184,7 @@ class AdminClient:
 
 async def read_status(stream: Stream) -> None:
     """Read the request for the status."""
-    _parsed(pb.StatusRequest, await stream.receive())
+    parsed(pb.StatusRequest, await stream.receive())
 
 
 async def answer_status(stream: Stream, status: Mapping[str, Any]) -> None:
@@ -205,7 +194,7 @@ async def answer_status(stream: Stream, status: Mapping[str, Any]) -> None:
 
 async def read_watch(stream: Stream) -> int:
     """The number of the first event that is wanted."""
-    return _parsed(pb.WatchRequest, await stream.receive()).from_number
+    return parsed(pb.WatchRequest, await stream.receive()).from_number
 
 
 async def send_news(stream: Stream, events: Iterable[Event]) -> None:
@@ -224,7 +213,7 @@ async def send_news(stream: Stream, events: Iterable[Event]) -> None:
 
 async def read_order(stream: Stream) -> OrderRequest:
     """What is ordered."""
-    request = _parsed(pb.OrderRequest, await stream.receive())
+    request = parsed(pb.OrderRequest, await stream.receive())
     verb = _VERB_OF.get(request.verb)
     if verb is None:
         raise RemoteProtocolError(f"order {request.verb} is none that this version knows")
@@ -238,13 +227,13 @@ async def answer_order(stream: Stream, done: bool, why: str = "") -> None:
 
 async def read_download(stream: Stream) -> Version | None:
     """The version that is wanted; None for the newest."""
-    version = _parsed(pb.DownloadRequest, await stream.receive()).version
+    version = parsed(pb.DownloadRequest, await stream.receive()).version
     return None if version < 0 else version
 
 
 async def read_list_versions(stream: Stream) -> None:
     """Read the request for the list of versions."""
-    _parsed(pb.ListVersionsRequest, await stream.receive())
+    parsed(pb.ListVersionsRequest, await stream.receive())
 
 
 def _news(message: pb.News) -> list[Event]:
@@ -262,10 +251,3 @@ def _event(message: pb.Event) -> Event:
         ) from None
     body = bodies.unpack(f"event {message.number}", message.body, BODY_BYTES_MAX)
     return Event(message.number, message.unix_time_s, kind, body)
-
-
-def _parsed(kind: type[P], frame: bytes) -> P:
-    try:
-        return kind.FromString(frame)
-    except DecodeError as error:
-        raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a {kind.DESCRIPTOR.name}: {error}") from error

@@ -32,6 +32,9 @@ ORDER = "/fedactors.v1.Admin/Order"
 SHIP = "/fedactors.v1.Admin/Ship"
 DOWNLOAD = "/fedactors.v1.Admin/Download"
 LIST_VERSIONS = "/fedactors.v1.Admin/ListVersions"
+LIST_FEDERATIONS = "/fedactors.v1.Federations/List"
+ADD_FEDERATION = "/fedactors.v1.Federations/Add"
+STOP_FEDERATION = "/fedactors.v1.Federations/Stop"
 
 Specs: TypeAlias = tuple[tuple[str, str, tuple[int, ...]], ...]
 """(name, dtype, shape) of each tensor of a layout, in order."""
