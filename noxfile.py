@@ -33,7 +33,9 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on every core but for those that hold a limit of time. Arguments go to pytest."""
-    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS)
+    session.install(
+        "-e", ".[dev,torch,peft,examples,fast,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
+    )
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     session.env.update(
         dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -48,7 +50,9 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
-    session.install("-e", ".[dev,torch,peft,examples,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS)
+    session.install(
+        "-e", ".[dev,torch,peft,examples,fast,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
+    )
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")
 
@@ -65,7 +69,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, small ones unless arguments say otherwise: `nox -s bench -- --full`."""
-    session.install("-e", ".[dev,redis,he,secure]", *CONSTRAINTS)
+    session.install("-e", ".[dev,fast,redis,he,secure]", *CONSTRAINTS)
     arguments = [argument for argument in session.posargs if argument != "--full"] if session.posargs else ["--smoke"]
     for name in BENCHMARKS:
         session.run("python", f"benchmarks/{name}.py", *arguments)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import WeightedMean
+from fedactors.aggregation._weighted import WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll
 from fedactors.errors import ConfigError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import Term, WeightedMean
+from fedactors.aggregation._weighted import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.roll import Roll
 from fedactors.model import Buffer, GlobalModel, Layout

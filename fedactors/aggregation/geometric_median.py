@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from fedactors.aggregation._distance import gram
-from fedactors.aggregation._kernels import Term, WeightedMean
+from fedactors.aggregation._weighted import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.kept import KeptFold
 from fedactors.errors import ConfigError

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import Term, WeightedMean
+from fedactors.aggregation._weighted import Term, WeightedMean
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.kept import KeptFold
 from fedactors.aggregation.krum import check_byzantine, distances, krum_scores

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedactors.aggregation import Contribution, Ordered
-from fedactors.aggregation._kernels import BLOCK, FAN
+from fedactors.aggregation._kernels import BLOCK
+from fedactors.aggregation._weighted import FAN
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.errors import ModelError
 from fedactors.model import DTYPES, GlobalModel, Layout, is_floating

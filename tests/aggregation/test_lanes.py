@@ -8,7 +8,8 @@ import pytest
 from fedactors import plugins
 from fedactors.actors.compute import Threads
 from fedactors.aggregation import Contribution, Ordered
-from fedactors.aggregation._kernels import BLOCK, FAN, Scale, Term, WeightedMean, blocks
+from fedactors.aggregation._kernels import BLOCK, blocks
+from fedactors.aggregation._weighted import FAN, Scale, Term, WeightedMean
 from fedactors.aggregation.clipped import Clipped
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.fedstride import FedStride

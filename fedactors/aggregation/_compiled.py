@@ -1,0 +1,100 @@
+"""Compiled kernels, where they are at hand: the bits of numpy, in one pass over memory.
+
+`load` puts them at hand, and whoever owns threads calls it beside the work (`fedactors.actors.compiling`); what is summed before,
+or without numba, is summed by numpy. Since the bits are the same, a sum may begin by one and end by the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+
+from fedactors.model import Array
+
+EXTRA = "fast"
+"""Installs numba."""
+
+kernels: ModuleType | None = None
+"""`_fused`, once it is compiled."""
+
+
+def load() -> bool:
+    """Put the kernels at hand, which takes a second, and ten where nothing was compiled before; whether numba is installed.
+
+    Raises:
+        Exception: numba cannot compile them; numpy goes on.
+    """
+    global kernels
+    try:
+        from fedactors.aggregation import _fused
+    except ModuleNotFoundError as missing:
+        if missing.name != "numba":
+            raise
+        return False
+    kernels = _fused
+    return True
+
+
+def names() -> str:
+    """Whose kernels are at work: numpy or numba."""
+    return "numpy" if kernels is None else "numba"
+
+
+class Block(Protocol):
+    """A stretch of buffers of one dtype."""
+
+    @property
+    def dtype(self) -> str:
+        """Of all of it."""
+
+    @property
+    def start(self) -> int:
+        """Its first byte."""
+
+
+class Term(Protocol):
+    """What is added."""
+
+    @property
+    def factor(self) -> float:
+        """What it is multiplied by."""
+
+    @property
+    def address(self) -> int:
+        """Of a buffer of the layout that blocks are cut from."""
+
+    @property
+    def base_address(self) -> int | None:
+        """Of what is subtracted from it first."""
+
+
+def add(total: Array, block: Block, terms: Sequence[Term], *, fresh: bool) -> bool:
+    """Add factor * (buffer - base) of each term to total, one after the other; False, and nothing done, where no kernel does it.
+
+    Args:
+        total: float32 or float64[block.size].
+        block: of the terms' buffers, which stay alive meanwhile.
+        terms: to be added.
+        fresh: what total holds does not count.
+    """
+    if kernels is None:
+        return False
+    rows = [term.address + block.start for term in terms]
+    bases = [term.base_address + block.start for term in terms if term.base_address is not None]
+    factors = np.array([term.factor for term in terms], total.dtype)
+    if not bases and block.dtype in kernels.ADDING:
+        kernels.ADDING[block.dtype](total, np.array(rows, np.uintp), factors, fresh)
+    elif len(bases) == len(rows) and block.dtype == "float32":
+        kernels.add_differences(total, np.array(rows, np.uintp), np.array(bases, np.uintp), factors, fresh)
+    else:
+        return False
+    return True
+
+
+def address(array: Array) -> int:
+    """Where an array without gaps begins, for a kernel that is called while it is alive."""
+    assert array.flags.c_contiguous
+    return int(array.__array_interface__["data"][0])
