@@ -21,10 +21,12 @@ import yaml
 from mlflow import MlflowClient
 
 from fedactors.dashboard.where import HOST, METRICS_PORT
-from tests.cli.steady import said
+from tests.cli.steady import fedactors, said
 from tests.docs.test_code_blocks import ROOT, blocks, words
 from tests.e2e.support import environment, events, free_port, interrupt, started, wait_for, wait_for_event
 from tests.observe.test_spans import collector, span_names
+
+pytestmark = pytest.mark.e2e
 
 PAGE = ROOT / "docs" / "operating.md"
 OPERATING, COMPLETION, METRICS, CURVES, TRACKING, TRACES = [
@@ -38,26 +40,8 @@ _, WITH_TRACES, WITH_COLLECTOR = TRACES
 SCRAPING, SPANS = [text for language, text in blocks(PAGE) if language == "text"]
 
 BIN = Path(sys.executable).parent
-LINE = next(text for language, text in blocks(ROOT / "README.md") if language == "python")
-FEDERATION = next(text for language, text in blocks(ROOT / "docs" / "reports.md") if language == "toml")
-UNHURRIED = """
-
-class Unhurried(Line):
-    def train(self, weights, params):
-        time.sleep(0.05)
-        return super().train(weights, params)
-"""
 ENDLESS = ["--set", "learners.entry=line.py:Unhurried", "--set", "learners.count=1", "--set", "stop.rounds=100000"]
 SHORT = ["--set", "learners.count=1", "--set", "stop.rounds=2", "--in-process", "--quiet"]
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "line.py").write_text(f"import time\n{LINE}{UNHURRIED}")
-    (tmp_path / "federation.toml").write_text(FEDERATION)
-    return tmp_path
 
 
 def options(line: str, instead: dict[str, str] | None = None) -> list[str]:
@@ -68,32 +52,29 @@ def options(line: str, instead: dict[str, str] | None = None) -> list[str]:
 
 
 def test_a_run_is_watched_operated_and_told_to_other_programs(place, monkeypatch):
-    """The commands of four sections start one run: what each adds to `fedactors up federation.toml` goes together."""
-    run, metrics = place / "runs" / "line", f"127.0.0.1:{free_port()}"
+    """The commands of three sections start one run: what each adds to `fedactors up federation.toml` goes together."""
+    run, metrics = place / "runs" / "line", f"{HOST}:{free_port()}"
     said("tokens", "add", "operator", "prometheus", "--role", "observer", "--output", "observer.token")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # the first refusal is enough
-    with collector() as (address, posted):
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+    with collector(status=400) as (address, posted):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-        outlets = [
-            *options(WITH_CURVES),
-            *options(WITH_METRICS, {"--metrics": f"--metrics {metrics} --dashboard-tokens tokens.json"}),
-            *options(WITH_SERVER, {"mlflow.example.org:5000": f"127.0.0.1:{free_port()}"}),
-            *options(WITH_TRACES),
-        ]
+        guarded = {"--metrics": f"--metrics {metrics} --dashboard-tokens tokens.json"}
+        outlets = [*options(WITH_CURVES), *options(WITH_METRICS, guarded), *options(WITH_TRACES)]
         with started("up", "federation.toml", *outlets, *ENDLESS, cwd=place, name="up") as process:
             wait_for_event(run, "round_ended")
             scraped_as_prometheus_would(metrics)
             with started(*words(LOGS), cwd=place, name="logs") as logs:
                 watched_and_held(run)
-                wait_for(lambda: "outlet_failed" in (place / "logs.out").read_text(), what="a line on MLflow")
+                wait_for(lambda: "outlet_failed" in (place / "logs.out").read_text(), what="a line on the collector")
                 assert said(*words(STOP)) == "line ends its open round, evaluates, and saves\n"
                 assert process.wait(timeout=30) == 0
                 assert logs.wait(timeout=10) == 0, "what follows a log ends with the run"
-    shown, logged = (place / "up.out").read_text(), (place / "logs.out").read_text().splitlines()
+    shown, logged = (place / "up.out").read_text(), (place / "logs.out").read_text()
     assert "finished: stopped by the operator" in shown
-    assert [text.count("outlet_failed") for text in (shown, "".join(logged))] == [1, 1]
-    assert {line.split()[1] for line in logged} <= {"warning", "error", "critical"}
     assert (run / "model.safetensors").exists()
+    assert {line.split()[1] for line in logged.splitlines()} <= {"warning", "error", "critical"}
+    assert (shown.count("outlet_failed"), logged.count("outlet_failed")) == (1, 1)
+    assert len(posted) > 1, "a collector gets the next batch"
     names = {name for _, _, body in posted for name in span_names(body)}
     assert names == {line.strip("│├└─ ").partition("  ")[0] for line in SPANS.splitlines()}
     shown_by_tensorboard()
@@ -196,7 +177,8 @@ def fetched(url: str) -> dict:
         return {}
 
 
-def test_settings_curves_and_the_model_are_in_mlflow_s_files_and_spans_at_the_collector(place):
+def test_settings_curves_and_the_model_are_in_mlflow_s_files_and_spans_at_the_collector(place, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with collector() as (address, posted):
         both = [*options(WITH_FILES), *options(WITH_COLLECTOR, {"http://127.0.0.1:4318": address})]
         said("up", "federation.toml", *both, *SHORT)
@@ -207,6 +189,15 @@ def test_settings_curves_and_the_model_are_in_mlflow_s_files_and_spans_at_the_co
     assert {"metrics/mse", "seconds/round"} <= set(kept.data.metrics)
     assert [file.path for file in client.list_artifacts(kept.info.run_id)] == ["model.safetensors"]
     assert sum(name == "round" for _, _, body in posted for name in span_names(body)) == 2
+
+
+def test_a_tracking_server_that_nobody_runs_is_one_line_on_the_terminal_and_in_the_log(place, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # the first refusal is enough
+    away = options(WITH_SERVER, {"mlflow.example.org:5000": f"{HOST}:{free_port()}"})
+    done = fedactors("up", "federation.toml", *away, *SHORT, "--run-dir", "run")
+    assert done.exit_code == 0
+    assert done.stderr.count("outlet_failed") == 1
+    assert said("logs", "run").count("outlet_failed") == 1
 
 
 def test_the_shell_completes_verbs_and_options_after_the_line_of_the_page(tmp_path):
