@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from typing_extensions import override
 
+from fedactors.actors import compiling
 from fedactors.aggregation.lanes import Lanes, working_in
 
 P = ParamSpec("P")
@@ -79,6 +80,8 @@ class Compute:
         threads = self.threads
         if threads is None or self.in_place(nbytes):
             return function(*args, **kwargs)
+        if nbytes >= compiling.COMPILED_BYTES_MIN:
+            compiling.begin()
 
         def in_lanes() -> T:
             with working_in(threads):

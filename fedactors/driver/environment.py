@@ -8,8 +8,8 @@ import re
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
-BESIDE = ("torch", "scikit-learn", "keras", "xgboost")
-"""Packages of learners' code that matter for what came out, beside those that fedactors asks for."""
+BESIDE = ("numba", "torch", "scikit-learn", "keras", "xgboost")
+"""Packages that matter for what came out, or for how fast, beside those that fedactors asks for."""
 
 
 def environment() -> dict[str, Any]:
