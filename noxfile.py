@@ -32,7 +32,7 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, on every core but for those that hold a limit of time. Arguments go to pytest."""
+    """Every test, on every core. Arguments go to pytest."""
     session.install(
         "-e", ".[dev,torch,peft,examples,fast,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
     )
@@ -40,11 +40,7 @@ def tests(session: nox.Session) -> None:
     session.env.update(
         dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     )  # and none of them has the cores for itself
-    if session.posargs:
-        session.run("pytest", *session.posargs)
-        return
-    session.run("pytest", "-m", "not timing", "-n", str(WORKERS), "--dist", "worksteal")
-    session.run("pytest", "-m", "timing")
+    session.run("pytest", *(session.posargs or ("-n", str(WORKERS), "--dist", "worksteal")))
 
 
 @nox.session

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from fedactors.errors import EndOfStream
 from fedactors.testing import FaultyWire
 from fedactors.testing.conformance_transport import METHOD, connected, ending
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
-
-pytestmark = pytest.mark.timing
 
 TCP = Address.parse("grpc://127.0.0.1:0")
 LIVELY = GrpcTransport(keepalive_s=0.3, keepalive_timeout_s=0.3)
@@ -34,5 +30,5 @@ async def test_a_frozen_connection_is_lost_to_both_sides_after_the_probes_timeou
         began_s = asyncio.get_running_loop().time()
         assert not isinstance(await ending(stream), EndOfStream)
         assert not isinstance(await ends.get(), EndOfStream)
-        assert asyncio.get_running_loop().time() - began_s < 5.0
+        assert asyncio.get_running_loop().time() - began_s < 30.0  # gRPC left to itself takes a minute
         await channel.close()
