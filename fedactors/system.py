@@ -259,7 +259,7 @@ class Federation:
         watch = self.admin.follow(from_number)
         while True:
             try:
-                news = await self._unless_failed(anext(watch, None))
+                news = await self.unless_failed(anext(watch, None))
             except TransportError as error:
                 raise FederationFailed(f"the controller is gone: {error}") from error
             if news is None:
@@ -282,7 +282,7 @@ class Federation:
 
     async def closed(self) -> None:
         """Wait until the controller has gone down: an operator closed it, or it was done and nobody came for the results."""
-        await self._unless_failed(self._controller.join())
+        await self.unless_failed(self._controller.join())
 
     async def stop(self, why: str = "stopped by the application") -> None:
         """Combine what the open round has, evaluate, and end; `run` and `events` then return."""
@@ -295,8 +295,12 @@ class Federation:
             pass
         await self.admin.order(Verb.CLOSE, why)
 
-    async def _unless_failed(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, unless the actors fail for good before it is there."""
+    async def unless_failed(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, unless the actors fail for good before it is there.
+
+        Raises:
+            FederationFailed: they did; the work is cancelled.
+        """
 
         async def failure() -> Exception:
             return FederationFailed(f"the controller failed too often: {await self._system.wait_failed()!r}")

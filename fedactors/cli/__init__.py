@@ -6,6 +6,8 @@
     controller  the same federation from several terminals or machines,
     learner     one process
     driver      each
+    serve       many federations in one process
+    federations what there is of them: listed, added, stopped
     runs        what there is of runs: how far they came, which can be resumed
     models      the versions that a run has kept: listed, fetched, compared
     keys        the key of a federation whose controller cannot read its models

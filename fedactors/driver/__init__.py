@@ -11,4 +11,5 @@ reaching       the controller of a run, or at an address
 versions       the versions that a run has kept
 processes      learners as child processes
 serve          a controller on its own
+leading        the federation of a run, by the process that leads it
 """

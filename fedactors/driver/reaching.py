@@ -13,7 +13,7 @@ from fedactors.driver.run_directory import ADDRESS_FILE
 from fedactors.driver.saved_runs import State, is_run, look
 from fedactors.errors import ConfigError, StoreError
 from fedactors.protocol import AdminClient
-from fedactors.transport import Address
+from fedactors.transport import Address, Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,16 @@ class Reach:
         """
         if (run is None) == (self.address is None):
             raise ConfigError("name a RUN that is going on, or its controller by --address; one of the two")
+        async with self.channel(run) as channel:
+            yield AdminClient(channel)
+
+    @asynccontextmanager
+    async def channel(self, run: Path | None = None) -> AsyncIterator[Channel]:
+        """As `admin`, for another conversation."""
         address = Address.parse(self.address or _reachable(run))
         channel = configuration.connect_to(address, self.credentials, insecure=self.insecure)
         try:
-            yield AdminClient(channel)
+            yield channel
         finally:
             await channel.close()
 

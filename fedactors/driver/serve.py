@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing, nullcontext
 
 from fedactors.access.audit import Audit
-from fedactors.config import CONTROLLER_ADDRESS, Config, to_toml
+from fedactors.config import CONTROLLER_ADDRESS, Config
 from fedactors.driver.driver import Observer
+from fedactors.driver.leading import federation_of
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.driver.up import Beside
 from fedactors.system import Federation
@@ -36,21 +37,15 @@ async def run_controller(
         FederationFailed: the controller failed too often.
     """
     async with AsyncExitStack() as exits:
-        journal = None
-        if directory is not None:
-            exits.callback(directory.close)
-            if not directory.resumed:
-                directory.write_config(to_toml(config))
-            journal = exits.enter_context(closing(directory.open_journal(config)))
-            observers = [directory.take, *observers]
-        stored = config if directory is None else directory.stored(config)
         addresses = [config.controller.address or CONTROLLER_ADDRESS]
-        audit = exits.enter_context(closing(Audit(None if directory is None else directory.audit_file)))
-        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal, audit=audit))
-        if directory is not None:
-            directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
+        if directory is None:
+            audit = exits.enter_context(closing(Audit()))
+            federation = await exits.enter_async_context(Federation(config, addresses=addresses, audit=audit))
+        else:
+            exits.callback(directory.close)
+            federation = await exits.enter_async_context(federation_of(config, directory, addresses))
             directory.write_environment()
-            directory.write_addresses(federation.addresses)
+            observers = [directory.take, *observers]
         await exits.enter_async_context(beside(federation))
         on_federation(federation)
         async for event in federation.events():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
-from fedactors.access.audit import Audit
-from fedactors.config import Config, load_entry, seal, to_toml
+from fedactors.config import Config, load_entry, seal
 from fedactors.driver.driver import Driver, Observer
+from fedactors.driver.leading import federation_of
 from fedactors.driver.processes import Processes
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.driver.unsealing import KEY_FILE, make_key
@@ -75,15 +75,7 @@ async def run_up(
         if not in_process:  # its own learners come by a socket that nobody else can open, and need no credentials
             place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
             addresses.insert(0, f"grpc://{place}/controller.sock")
-        if not directory.resumed:
-            directory.write_config(to_toml(config))
-        journal = directory.open_journal(config)
-        exits.callback(journal.close)
-        stored = directory.stored(config)
-        audit = exits.enter_context(closing(Audit(directory.audit_file)))
-        federation = await exits.enter_async_context(Federation(stored, addresses=addresses, journal=journal, audit=audit))
-        directory.write_config(to_toml(config))  # of a resumed run only now: settings that are refused are not kept
-        directory.write_addresses(federation.addresses)
+        federation = await exits.enter_async_context(federation_of(config, directory, addresses))
         log.info("listening", addresses=[str(one) for one in federation.addresses])
         await exits.enter_async_context(beside(federation))
         key = await _key(config, directory, key)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -97,6 +98,19 @@ def configure(
     logs = Logs(handlers, lowest)
     _in_force.append(logs)
     return logs
+
+
+@contextmanager
+def file_of(file: Path, level: str, **ids: object) -> Iterator[None]:
+    """Have a file of its own take what is logged in contexts that bind these ids, beside what is configured."""
+    handler = _file_handler(file, level)
+    handler.addFilter(lambda _: structlog.contextvars.get_contextvars().items() >= ids.items())
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 class _Stderr(logging.StreamHandler[TextIO]):

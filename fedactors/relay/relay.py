@@ -89,7 +89,7 @@ class Relay(Federation):
             FederationFailed: the actors failed too often.
         """
         children = cast("ActorRef[ToRelayController]", self._controller)  # a relay's takes more than others do
-        if (here := await self._unless_failed(self._until_here(children))) is None:
+        if (here := await self.unless_failed(self._until_here(children))) is None:
             return
 
         def desk(fetch: Fetch) -> RelayDesk:
@@ -100,7 +100,7 @@ class Relay(Federation):
         self._client = LearnerClient(
             declared, id, parent, federation=self.config.name, patience=patience, spool=spool, forms=forms, desk=desk
         )
-        await self._unless_failed(self._client.run())
+        await self.unless_failed(self._client.run())
         if not self._leaving.is_set():
             await self.close("the parent's federation is over")
 
