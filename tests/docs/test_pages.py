@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.docs.test_code_blocks import ROOT, SETS_UP, blocks, run
+from tests.docs.test_code_blocks import ROOT, SETS_UP, blocks, run, words
 
 DOCS = ROOT / "docs"
 SEVERAL_TERMINALS = "fedactors controller"
@@ -60,12 +60,20 @@ def test_all_messages_are_listed():
     assert listed == (DOCS / "messages.md").read_text(encoding="utf-8"), "python docs/site/messages.py > docs/messages.md"
 
 
-def test_the_protocols_are_compared_by_files_of_the_example():
-    """`tests/e2e/test_examples.py` runs the command, with these files among others."""
-    (command,) = [text for language, text in blocks(DOCS / "which-protocol.md") if language == "bash"]
-    files = [word for word in command.split() if word.endswith(".toml")]
-    assert files
-    assert all((ROOT / path).parent.name == "stragglers" and (ROOT / path).is_file() for path in files)
+def test_the_page_on_protocols_tells_the_times_that_its_command_finds():
+    page = (DOCS / "which-protocol.md").read_text(encoding="utf-8")
+    (line,) = [text for language, text in blocks(DOCS / "which-protocol.md") if language == "bash"]
+    told = {name.replace("-", "_"): float(seconds) for seconds, name in re.findall(r"(\d+) s ([a-z-]+)[,.]", page)}
+    example = target_after_s((ROOT / "examples" / "stragglers" / "README.md").read_text(encoding="utf-8"))
+    assert told == example
+    found = target_after_s(run(sys.executable, "-m", "fedactors", *words(line), cwd=ROOT))
+    assert found == {name: pytest.approx(told[name], rel=0.15) for name in ("synchronous", "buffered")}
+
+
+def target_after_s(table: str) -> dict[str, float]:
+    """By federation, of a table as `fedactors simulate` prints it: rounds, virtual seconds and an accuracy stand before."""
+    rows = re.findall(r"^ *(\w+)(?: +[\d.]+){3} +(\d+)(?: .*)?$", table, re.MULTILINE)
+    return {name: float(seconds) for name, seconds in rows}
 
 
 def test_every_page_is_on_the_first_one():
