@@ -37,9 +37,6 @@ class Run:
                 group.create_task(self.watch(federation))
                 results = await federation.run()
             self.state, self.sha256 = "finished", results.final.sha256
-        except asyncio.CancelledError:
-            self.state = "cancelled"
-            raise
         except (FedactorsError, ExceptionGroup) as error:
             self.state = f"failed: {error}"
 
@@ -82,6 +79,8 @@ async def cancel(request):
         return Response(status_code=404)
     run.task.cancel()
     await asyncio.gather(run.task, return_exceptions=True)
+    if run.task.cancelled():
+        run.state = "cancelled"
     return JSONResponse(run.as_map())
 
 

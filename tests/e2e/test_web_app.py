@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
+import shlex
 import sys
 import threading
 from collections import Counter
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.docs.test_code_blocks import blocks
 
 pytestmark = pytest.mark.e2e
 
@@ -87,6 +91,27 @@ async def test_one_of_two_federations_is_cancelled_mid_round_and_the_other_is_un
         assert len(second["rounds"]) == 5
         assert not await until_gone(before)
         assert not list(tmp_path.iterdir())
+
+
+def as_curl_reads(line: str) -> argparse.Namespace:
+    """A command line of curl: method X, body d, and url."""
+    curl = argparse.ArgumentParser("curl")
+    curl.add_argument("-X", default="GET")
+    curl.add_argument("-d")
+    curl.add_argument("url")
+    return curl.parse_args(shlex.split(line)[1:])
+
+
+async def test_the_readme_s_requests_start_show_and_cancel_a_federation(application):
+    (block,) = [text for language, text in blocks(EXAMPLE / "README.md") if language == "text"]
+    assert "uvicorn.run(app, port=8000)" in (EXAMPLE / "app.py").read_text(encoding="utf-8")
+    answers = []
+    async with served(application) as client:
+        for line in block.splitlines():
+            given = as_curl_reads(line)
+            answers.append(await client.request(given.X, given.url.removeprefix("localhost:8000"), content=given.d))
+    assert [answer.status_code for answer in answers] == [201, 200, 200]
+    assert answers[-1].json()["state"] == "cancelled"
 
 
 async def test_the_application_s_end_cancels_what_runs(application, tmp_path):
