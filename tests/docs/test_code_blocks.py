@@ -13,9 +13,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from fedactors import config as configuration
+from fedactors.cli import main
 from tests.e2e.support import environment
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +48,15 @@ def words(line: str, instead: dict[str, str] | None = None) -> list[str]:
     program, *arguments = shlex.split(line)
     assert program == "fedactors", line
     return arguments
+
+
+def parsed(arguments: list[str]) -> click.Context:
+    """What the command line makes of these words, without doing it."""
+    command, left = main, arguments
+    with click.Context(main) as context:
+        while isinstance(command, click.Group):
+            _, command, left = command.resolve_command(context, left)
+    return command.make_context(arguments[0], list(left))
 
 
 def run(*command: str, cwd: Path, timeout_s: float = 60.0) -> str:
@@ -148,7 +159,32 @@ def test_the_commands_that_set_up_are_those_that_ci_and_nox_run():
     assert re.search(r"^pip install .*fedactors up .*$", readme, re.MULTILINE)
 
 
-def test_contributing_names_sessions_that_exist():
+def test_every_extra_that_is_installed_somewhere_is_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = {}
+    for document in documents():
+        for names in re.findall(r"pip install [^`\n]*?\[([\w,]+)\]", document.read_text(encoding="utf-8")):
+            installed |= dict.fromkeys(names.split(","), document.name)
+    assert len(installed) > 10
+    assert not {name: where for name, where in installed.items() if name not in project["optional-dependencies"]}
+
+
+def test_the_same_three_terminals_are_told_everywhere():
+    """Those of the README are run, above."""
+    told = {}
+    for document in documents():
+        for language, text in blocks(document):
+            if language == "bash" and text.startswith("fedactors controller federation.toml"):
+                told[document.relative_to(ROOT)] = [line.split("#")[0].split() for line in text.splitlines()]
+    assert len(told) > 2
+    assert all(lines == told[Path("README.md")] for lines in told.values()), told
+
+
+def test_contributing_names_sessions_and_tests_that_exist():
     nox = (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    for name in re.findall(r"nox -s (\w+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in re.findall(r"nox -s (\w+)", contributing):
         assert f"def {name}(" in nox, name
+    (expression,) = re.findall(r"nox -s tests -- -k (\w+)", contributing)
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert re.search(rf"^ *(?:async )?def test_\w*{expression}", tests, re.MULTILINE)

@@ -8,15 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import click
 import httpx
 import pytest
 
-from fedactors.cli import main
 from fedactors.dashboard.app import WORD
 from fedactors.dashboard.where import HOST, PORT, Where
 from tests.cli.steady import fedactors, said
-from tests.docs.test_code_blocks import ROOT, blocks, words
+from tests.docs.test_code_blocks import ROOT, blocks, parsed, words
 from tests.docs.test_operating import ENDLESS
 from tests.e2e.support import free_port, interrupt, started, wait_for, wait_for_event
 
@@ -110,9 +108,7 @@ def from_elsewhere(place: Path, at: int, port: int) -> None:
 
 
 def test_where_no_place_is_named_the_page_is_where_it_is_said_to_be():
-    with click.Context(main) as context:
-        verb = main.get_command(context, "up")
-        given = verb.make_context("up", words(WITH_DASHBOARD)[1:], parent=context).params["dashboard"]
+    given = parsed(words(WITH_DASHBOARD)).params["dashboard"]
     assert (Where.parse(given).host, Where.parse(given).port) == (HOST, PORT)
     assert f"`http://{HOST}:{PORT}/`" in PAGE.read_text(encoding="utf-8")
     assert words(WITH_TOKENS)[3].endswith(f":{PORT}")
