@@ -17,7 +17,7 @@ from fedactors.cli.options import debugging
 from fedactors.errors import ConfigError, FedactorsError
 
 GROUP = "fedactors.cli"
-ORDER = ("new", "check", "up", "controller", "learner", "driver")
+ORDER = ("new", "check", "up", "controller", "learner", "relay", "driver")
 """Of the verbs in the help; others follow in order of the alphabet."""
 
 

@@ -100,7 +100,8 @@ class Relay(Federation):
         self._client = LearnerClient(
             declared, id, parent, federation=self.config.name, patience=patience, spool=spool, forms=forms, desk=desk
         )
-        await self.unless_failed(self._client.run())
+        if not self._leaving.is_set():
+            await self.unless_failed(self._client.run())
         if not self._leaving.is_set():
             await self.close("the parent's federation is over")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from fedactors.config import Config, build_rule
+from fedactors.config import Config, build_protocol, build_rule
 from fedactors.config.tables import AggregationTable, ProtocolTable, StopTable, StoreTable
 from fedactors.errors import ConfigError
 from fedactors.scheduling.rounds import RoundRules
@@ -52,6 +52,6 @@ def problems(config: Config) -> Iterator[str]:
     if config.aggregation.rule == "fednova":
         said = "aggregation.rule = 'fednova' divides each update by its learner's own steps"
         yield f"{said}; write fedavg, or have learners connect to the controller"
-    if config.aggregation.weighting == "participants":
+    if config.aggregation.weighting == "participants" and not build_protocol(config).streams:
         said = "aggregation.weighting = 'participants' counts a relay as one, however many learners it stands for"
         yield f"{said}; write 'examples' or 'batches', or have learners report a metric and write 'metric:NAME'"
