@@ -26,6 +26,22 @@ SETS_UP = re.compile(r"^(pip install|apt-get install|nox)\b.*$", re.MULTILINE)
 LANGUAGES = {"bash", "python", "toml", "text"}
 PLAYED = {"tutorial.md"}
 """Pages whose blocks build on one another: a test of their own plays them."""
+RUN_BY = {
+    "README.md": "docs/test_code_blocks.py",
+    "CONTRIBUTING.md": "docs/test_code_blocks.py",
+    "benchmarks/README.md": "test_benchmarks.py",
+    "docs/controller-died.md": "docs/test_controller_died.py",
+    "docs/dashboard.md": "docs/test_dashboard.py",
+    "docs/operating.md": "docs/test_operating.py",
+    "docs/reports.md": "docs/test_observing.py",
+    "docs/secure-aggregation.md": "docs/test_secure_aggregation.py",
+    "docs/security.md": "docs/test_security.py",
+    "docs/stores.md": "docs/test_code_blocks.py",
+    "docs/tutorial.md": "docs/test_pages.py",
+    "docs/which-protocol.md": "docs/test_pages.py",
+    "fedactors/cli/templates/common/README.md": "docs/test_code_blocks.py",
+}
+"""Documents with commands, and the test that runs those which do more than set up."""
 
 
 def documents() -> list[Path]:
@@ -64,6 +80,15 @@ def run(*command: str, cwd: Path, timeout_s: float = 60.0) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, env=environment(), check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def test_somebody_runs_the_commands_of_every_document():
+    """Those of an example are its own test's, below."""
+    with_commands = {document for document in documents() if any(language == "bash" for language, _ in blocks(document))}
+    examples = {document for document in with_commands if document.is_relative_to(ROOT / "examples")}
+    assert {ROOT / name for name in RUN_BY} == with_commands - examples
+    for document, test in RUN_BY.items():
+        assert Path(document).name in (ROOT / "tests" / test).read_text(encoding="utf-8"), (document, test)
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
