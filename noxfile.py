@@ -33,6 +33,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on every core. Arguments go to pytest."""
+    session.install("--upgrade", "pip")  # that of Python 3.11 takes three times as long to choose among releases
     session.install(
         "-e", ".[dev,torch,peft,examples,fast,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
     )
