@@ -13,7 +13,7 @@ from fedactors import errors, plugins
 from fedactors.cli import group, main
 from fedactors.cli.exit_codes import MEANINGS, ExitCode
 
-VERBS = ("new", "check", "up", "controller", "learner", "driver")
+VERBS = ("new", "check", "up", "controller", "learner", "relay", "driver")
 
 
 def run(*arguments: str) -> Result:

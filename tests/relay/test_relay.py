@@ -227,7 +227,8 @@ async def test_what_the_parent_calls_off_is_called_off_below():
         async for event in relay.events():
             if event.kind is EventKind.ROUND_ABANDONED:
                 assert event.body["round"] == 1
-                return released.set()
+                released.set()
+                break
 
     async with tree(config, [Slow(1), Slow(2)], [Steady(3), Steady(6)], below=CONFIG) as (root, nodes):
         listening = asyncio.create_task(called_off(nodes[0]))
