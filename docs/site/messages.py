@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RAISED = re.compile(r"\w*(Error|Refused|Failed|Missing|Mismatch|NoSuchModel|Unreachable|Rejected|Denied|Spent|BadParameter)$")
+RAISED = re.compile(
+    r"\w*(Error|Refused|Failed|Missing|Mismatch|NoSuchModel|Unreachable|Rejected|Denied|Spent|BadParameter|Damaged|TooManyBrowsers"
+    r"|Closed|EndOfStream|Lost|Stopped|Full|Unhandled|Cycle|Timeout|Deadlock)$"
+)
+COMPLAINS = re.compile(r"\w*(problem|refusal|difference|complaint|why)$")
+"""A function of such a name returns what is wrong, for others to raise."""
+CHOICES = (ast.BoolOp, ast.IfExp)
 LETTERS_MIN = 8
 """A message of fewer stands for what another function says."""
 HEAD = """# All messages
@@ -42,25 +48,27 @@ def raised(tree: ast.AST) -> Iterator[str]:
                 yield from text(said, {name: part for line, name, part in names if line < said.lineno})
 
 
-def errors(function: ast.AST) -> Iterator[ast.expr]:
+def errors(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
     """What the errors of a function are made of."""
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and node.args and RAISED.match(getattr(node.func, "id", getattr(node.func, "attr", ""))):
             yield node.args[-1]
         if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
             yield node.value.elts[1]
+        if isinstance(node, ast.Return) and node.value is not None and COMPLAINS.match(function.name):
+            yield node.value
 
 
 def assigned(function: ast.AST) -> Iterator[tuple[int, str, str]]:
     """(line, name, text) of each text that a function has a name for, to put it together with others."""
     for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and not isinstance(node.value, CHOICES):
             for said in text(node.value, {}):
                 yield node.lineno, node.targets[0].id, said
 
 
 def text(node: ast.expr, parts: dict[str, str]) -> Iterator[str]:
-    """A literal's text, if it is one, with `...` for every value that is no part with a name."""
+    """A literal's text, or those of several to choose from, with `...` for every value that is no part with a name."""
     match node:
         case ast.Constant(value=str(said)):
             yield said
@@ -68,6 +76,10 @@ def text(node: ast.expr, parts: dict[str, str]) -> Iterator[str]:
             yield parts[name]
         case ast.JoinedStr(values=values):
             yield "".join(piece(value, parts) for value in values)
+        case ast.BoolOp(values=values):
+            yield from (said for value in values for said in text(value, parts))
+        case ast.IfExp(body=one, orelse=other):
+            yield from (said for value in (one, other) for said in text(value, parts))
 
 
 def piece(value: ast.expr, parts: dict[str, str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import sys
+from runpy import run_path
 
 import pytest
 
@@ -58,6 +60,19 @@ def test_messages_that_are_explained_are_said_somewhere():
 def test_all_messages_are_listed():
     listed = run(sys.executable, str(DOCS / "site" / "messages.py"), cwd=ROOT)
     assert listed == (DOCS / "messages.md").read_text(encoding="utf-8"), "python docs/site/messages.py > docs/messages.md"
+
+
+def test_every_kind_of_error_is_known_to_the_list():
+    """Else its messages would be missing there, and nobody would notice."""
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "fedactors").rglob("*.py"))
+    classes = {name: set(bases.split(", ")) for name, bases in re.findall(r"^class (\w+)\((.*)\):", code, re.MULTILINE)}
+    errors = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
+    found, known = set(), run_path(str(DOCS / "site" / "messages.py"))["RAISED"]
+    while more := {name for name, bases in classes.items() if errors & bases} - found:
+        found |= more
+        errors |= more
+    assert len(found) > 30
+    assert {name for name in found if not known.match(name)} == set()
 
 
 def test_the_page_on_protocols_tells_the_times_that_its_command_finds():
