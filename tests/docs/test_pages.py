@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 import sys
+import tomllib
 from runpy import run_path
 
 import pytest
@@ -89,6 +90,14 @@ def target_after_s(table: str) -> dict[str, float]:
     """By federation, of a table as `fedactors simulate` prints it: rounds, virtual seconds and an accuracy stand before."""
     rows = re.findall(r"^ *(\w+)(?: +[\d.]+){3} +(\d+)(?: .*)?$", table, re.MULTILINE)
     return {name: float(seconds) for name, seconds in rows}
+
+
+def test_who_may_import_whom_is_drawn_as_it_is_held():
+    """`lint-imports` holds it, as tests/test_checks.py sees to."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    *_, drawn = [text for language, text in blocks(ROOT / "ARCHITECTURE.md") if language == "text"]
+    assert [re.split(r"  +", line)[0] for line in drawn.splitlines()] == layers
 
 
 def test_every_page_is_on_the_first_one():
