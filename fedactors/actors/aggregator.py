@@ -277,10 +277,10 @@ class Aggregator(Actor[ToAggregator]):
             message.answer_to.tell(Verdict(message.task, None, ""))
         if offer is not opened and offer.borrowed:
             self._pool.give(offer.buffer)
-        if opened.borrowed and self._plan.rule.keeps_updates:
+        if opened.borrowed:
             self._held.append(opened.buffer)
-        elif opened.borrowed:
-            self._pool.give(opened.buffer)
+        if not self._plan.rule.keeps_updates:
+            self._let_go()
 
     @handle
     async def recall(self, message: Recall) -> None:
@@ -385,6 +385,16 @@ class Aggregator(Actor[ToAggregator]):
         self._folding().abandon()
         self._kept.committed()
         self._release()
+
+    def _let_go(self) -> None:
+        """Of the updates that were folded, those that the rule does not read any more make room for others."""
+        held, fold = self._held, self._folding()
+        self._held = [buffer for buffer in held if fold.holds(buffer)]
+        if len(held) > 1:
+            self._pool.grow(len(held))
+        for buffer in held:
+            if not fold.holds(buffer):
+                self._pool.give(buffer)
 
     def _release(self) -> None:
         """The rule is done with the updates that it kept: their buffers stay warm for the next round."""

@@ -94,6 +94,36 @@ def add(total: Array, block: Block, terms: Sequence[Term], *, fresh: bool) -> bo
     return True
 
 
+class Modulus(Protocol):
+    """What residues are counted by; see `_residues.Residues`."""
+
+    @property
+    def most(self) -> int:
+        """Summands whose sum cannot overflow."""
+
+    @property
+    def multiples(self) -> Array:
+        """What is subtracted from a sum of so many, where it is not below that."""
+
+
+def add_residues(out: Array, rows: Sequence[Array], summands: int, modulus: Modulus, *, fresh: bool, last: bool) -> bool:
+    """Write the sum of rows of words; False, and nothing done, where no kernel does it.
+
+    Args:
+        out: uint32 or uint64[n].
+        rows: like it.
+        summands: of the first row, which is a sum itself.
+        modulus: that words are below.
+        fresh: the first row is not `out` itself.
+        last: the sum is wanted modulo q.
+    """
+    if kernels is None:
+        return False
+    addresses = np.array([address(row) for row in rows[not fresh :]], np.uintp)
+    kernels.RESIDUES[out.itemsize](out, addresses, summands, fresh, modulus.most, modulus.multiples, last)
+    return True
+
+
 def address(array: Array) -> int:
     """Where an array without gaps begins, for a kernel that is called while it is alive."""
     assert array.flags.c_contiguous

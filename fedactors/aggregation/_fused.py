@@ -79,13 +79,9 @@ def _add_weighted(total: Any, rows: Any, factors: Any, fresh: bool) -> None:
             done += 1
 
 
-add_float32 = compiled("void(float32[::1], uintp[::1], float32[::1], boolean)")(_add_weighted)
-add_float64 = compiled("void(float64[::1], uintp[::1], float64[::1], boolean)")(_add_weighted)
-
-
 @compiled("void(float32[::1], uintp[::1], float32[::1], boolean)")
 def add_bfloat16(total: Any, rows: Any, factors: Any, fresh: bool) -> None:
-    """As `add_float32`, of rows whose elements are the upper halves of float32."""
+    """As float32, of rows whose elements are the upper halves of float32."""
     for start in range(0, total.size, TILE):
         tile = total[start : start + TILE]
         for k in range(rows.size):
@@ -99,7 +95,11 @@ def add_bfloat16(total: Any, rows: Any, factors: Any, fresh: bool) -> None:
                     tile[at] += np.uint32(row[at] << 16).view(np.float32) * factor
 
 
-ADDING = {"float32": add_float32, "float64": add_float64, "bfloat16": add_bfloat16}
+ADDING = {
+    "float32": compiled("void(float32[::1], uintp[::1], float32[::1], boolean)")(_add_weighted),
+    "float64": compiled("void(float64[::1], uintp[::1], float64[::1], boolean)")(_add_weighted),
+    "bfloat16": add_bfloat16,
+}
 """What adds rows of a dtype."""
 
 
@@ -126,27 +126,37 @@ def _reduce(tile: Any, multiples: Any) -> None:
             tile[at] = min(tile[at], tile[at] - multiple)
 
 
-def _add_residues(out: Any, rows: Any, summands: int, most: int, multiples: Any, last: bool) -> None:
-    """See `_residues.add_residues`, whose rows these are."""
+def _add_residues(out: Any, rows: Any, summands: int, fresh: bool, most: int, multiples: Any, last: bool) -> None:
+    """See `_compiled.add_residues`; four rows a pass over the tile where a word takes them."""
     for start in range(0, out.size, TILE):
         tile = out[start : start + TILE]
-        row, held = _row(rows[0], start, tile), summands
-        for at in range(tile.size):
-            tile[at] = row[at]
-        for k in range(1, rows.size):
+        done, held = 0, summands
+        if fresh:
+            tile[:] = 0
+            held -= 1
+        while done < rows.size:
             if held == most:
                 _reduce(tile, multiples)
                 held = 1
-            row = _row(rows[k], start, tile)
-            for at in range(tile.size):
-                tile[at] += row[at]
-            held += 1
+            a = _row(rows[done], start, tile)
+            if done + 4 <= rows.size and held + 4 <= most:
+                b, c, d = _row(rows[done + 1], start, tile), _row(rows[done + 2], start, tile), _row(rows[done + 3], start, tile)
+                for at in range(tile.size):
+                    tile[at] += a[at] + b[at] + c[at] + d[at]
+                done, held = done + 4, held + 4
+            else:
+                for at in range(tile.size):
+                    tile[at] += a[at]
+                done, held = done + 1, held + 1
         if last:
             _reduce(tile, multiples)
 
 
-add_uint32 = compiled("void(uint32[::1], uintp[::1], intp, intp, uint32[::1], boolean)")(_add_residues)
-add_uint64 = compiled("void(uint64[::1], uintp[::1], intp, intp, uint64[::1], boolean)")(_add_residues)
+RESIDUES = {
+    nbytes: compiled(f"void({word}[::1], uintp[::1], intp, boolean, intp, {word}[::1], boolean)")(_add_residues)
+    for nbytes, word in ((4, "uint32"), (8, "uint64"))
+}
+"""What adds rows of words of so many bytes."""
 
 
 @compiled("void(float32[::1], uintp[::1], intp[:, ::1], intp, float32[:, ::1])")

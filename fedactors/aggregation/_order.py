@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fedactors.aggregation._kernels import Block, accumulator, cut, write_mean, zero_padding
-from fedactors.aggregation._scratch import Bench, Scratch
+from fedactors.aggregation._scratch import Bench, Scratch, new_version
 from fedactors.aggregation.lanes import share_out
 from fedactors.model import DTYPES, Array, Buffer, Layout, is_floating
 
@@ -55,7 +55,7 @@ def middle_mean(layout: Layout, buffers: Sequence[Buffer], trim: int) -> Buffer:
 def _by_blocks(layout: Layout, columns: int, rows: int, work: Callable[[Block, Buffer, Bench], None]) -> Buffer:
     """A new buffer whose blocks of so many columns are written by `work`, which looks at so many rows of each."""
     columns = max(columns, 1)
-    out, scratch = np.empty(layout.nbytes, np.uint8), Scratch(8 * columns)
+    out, scratch = new_version(layout.nbytes), Scratch(8 * columns)
 
     def on_bench(block: Block) -> None:
         with scratch.bench() as bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,3 +52,33 @@ class Scratch:
         yield bench
         bench.clear()
         self._idle.append(bench)
+
+
+IDLE_MAX = 1
+"""Versions that are gone and whose memory is kept for the next one, in a process."""
+
+_idle: deque[Buffer] = deque(maxlen=IDLE_MAX)
+
+
+class _Lent:
+    """The memory behind an array and all views of it: idle again when the last of them is gone."""
+
+    __slots__ = ("__array_interface__", "_memory")
+
+    def __init__(self, memory: Buffer) -> None:
+        self._memory = memory
+        self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self) -> None:
+        _idle.append(self._memory)
+
+
+def new_version(nbytes: int) -> Buffer:
+    """A buffer for a version, uint8[nbytes], warm where one of this size is gone; what it holds is anything."""
+    try:
+        memory = _idle.pop()  # in one step, so that two threads never get the same
+    except IndexError:
+        memory = np.empty(nbytes, np.uint8)
+    if memory.nbytes != nbytes:
+        memory = np.empty(nbytes, np.uint8)
+    return np.asarray(_Lent(memory))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fedactors.aggregation import _compiled
 from fedactors.aggregation._kernels import BLOCK, Block, accumulator, add_scaled, cut, write_mean, zero_padding
-from fedactors.aggregation._scratch import Bench, Scratch
+from fedactors.aggregation._scratch import Bench, Scratch, new_version
 from fedactors.aggregation.lanes import share_out
 from fedactors.model import Array, Buffer, Layout
 
@@ -74,7 +74,7 @@ class WeightedMean:
 
         It takes one pass, and no accumulator but a block's. What was added is left as it is. Needs a factor above 0.
         """
-        scale, out = Scale(), np.empty(self._layout.nbytes, np.uint8)
+        scale, out = Scale(), new_version(self._layout.nbytes)
         scaled = scale.scaled(terms)
         assert scaled
 
@@ -106,7 +106,7 @@ class WeightedMean:
         return self._taken(lambda total, out, bench: total.step(out, current, scale, bench))
 
     def _taken(self, write: Callable[[BlockSum, Buffer, Bench], None]) -> Buffer:
-        out = np.empty(self._layout.nbytes, np.uint8)
+        out = new_version(self._layout.nbytes)
 
         def work(total: BlockSum) -> None:
             with self._scratch.bench() as bench:

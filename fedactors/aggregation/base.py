@@ -28,7 +28,7 @@ class Contribution:
     Attributes:
         learner: who sent it.
         buffer: uint8[layout.nbytes], the learner's new weights; read-only for the rule, not kept after `add` returns
-            unless the rule says that it keeps updates (`Rule.keeps_updates`).
+            unless the rule says that it keeps updates (`Rule.keeps_updates`) or its fold that it holds this one (`Fold.holds`).
         factor: >= 0, its share before normalisation: weighting times staleness discount.
         staleness: current version minus its base, >= 0.
         discount: in (0, 1], the staleness discount that is in the factor.
@@ -52,6 +52,13 @@ class Fold(ABC):
     @abstractmethod
     def add(self, contribution: Contribution) -> None:
         """Take one update into the open round. May run off the event loop; never two calls at once."""
+
+    def holds(self, buffer: Buffer) -> bool:  # noqa: ARG002  # most rules hold none
+        """Whether an update that was added is still read: its buffer must not change until this is False, or the round closed.
+
+        For a rule that keeps no updates, but is quicker with a few at once: a named and documented number.
+        """
+        return False
 
     @abstractmethod
     def commit(self, current: GlobalModel) -> Buffer:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from typing_extensions import override
 
-from fedactors.aggregation._kernels import blocks, zero_padding
-from fedactors.aggregation._scratch import Scratch
+from fedactors.aggregation._kernels import zero_padding
+from fedactors.aggregation._residues import Residues, ResidueSum
+from fedactors.aggregation._scratch import new_version
 from fedactors.aggregation.base import Contribution, Fold, Rule
-from fedactors.aggregation.lanes import share_out
 from fedactors.aggregation.roll import Roll
 from fedactors.errors import ModelError
 from fedactors.model import Array, Buffer, GlobalModel, Layout
 from fedactors.privacy.ckks_layout import SealedLayout, read
 from fedactors.privacy.ckks_parameters import CkksParameters
 
-BLOCK = 16_384
-"""Words that are worked on together: they and a temporary stay in the nearest cache."""
+HELD_MAX = 4
+"""Updates that are added together: the sum is read and written once for all of them. The memory of as many models, less one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,8 @@ class CkksSum(Rule):
     `factor` over the model's unit. Learners decrypt C and divide by f: this is `FedAvg`, up to the noise of the encryption.
 
     The configuration's table [secure] puts it in the place of fedavg; nobody names it. Sums are exact, so that they are the same
-    bits whatever the order of arrival. Updates are folded as they come, in O(1) models.
+    bits whatever the order of arrival. Updates are folded as they come, in O(1) models: the sum, and up to three updates that
+    wait for a fourth, since adding four at once takes half the time.
 
     Attributes:
         parameters: of the ciphertexts.
@@ -47,62 +46,46 @@ class CkksSum(Rule):
 
 
 class CkksFold(Fold):
-    """The open round's sum of ciphertexts, reduced whenever its words could overflow, and its factors."""
+    """The open round's sum of ciphertexts, its factors, and up to `HELD_MAX` - 1 updates that wait to be added together."""
 
     def __init__(self, parameters: CkksParameters, sealed: SealedLayout) -> None:
         self._parameters = parameters
         self._sealed = sealed
-        self._word = np.dtype(parameters.word)
-        self._most = 2 ** (8 * self._word.itemsize) // parameters.modulus
-        self._summands = 0
         self._factors: list[float] = []
         self._roll = Roll()
-        self._total: Array | None = None
-        self._blocks = list(blocks(sealed.ciphertexts * 2 * parameters.degree, BLOCK))
-        self._scratch = Scratch(BLOCK * self._word.itemsize)
+        self._held: list[Buffer] = []
+        words = sealed.ciphertexts * 2 * parameters.degree
+        self._sum = ResidueSum(Residues.below(parameters.modulus, parameters.word), words)
 
     @override
     def add(self, contribution: Contribution) -> None:
         if not self._roll.enter(contribution):
             return
-        words = self._sealed.words(contribution.buffer).reshape(-1)
-        if self._total is None:
-            self._total = np.empty_like(words)
-        total, begins = self._total, not self._factors
-        self._summands = 1 if begins else self._summands + 1
-        self._each(lambda at: np.copyto(total[at], words[at]) if begins else np.add(total[at], words[at], out=total[at]))
-        if self._summands == self._most:
-            self._reduce(total, total)
         self._factors.append(contribution.factor / self._sealed.unit)
+        self._held.append(contribution.buffer)
+        if len(self._held) == HELD_MAX:
+            self._sum.add(self._rows())
 
-    def _reduce(self, total: Array, out: Array) -> None:
-        """Write a sum of so many summands below q: of x and x - 2^k q, which wraps around where it is negative, the lesser."""
-        exponents = range((self._summands - 1).bit_length() - 1, -1, -1)
-        multiples = [self._word.type(self._parameters.modulus << exponent) for exponent in exponents]
+    @override
+    def holds(self, buffer: Buffer) -> bool:
+        return any(buffer is held for held in self._held)
 
-        def work(at: slice) -> None:
-            with self._scratch.bench() as bench:
-                less, rest = bench.array(at.stop - at.start, total.dtype), total[at]
-                for multiple in multiples:
-                    rest = np.minimum(rest, np.subtract(rest, multiple, out=less), out=out[at])
-                if not multiples:
-                    np.copyto(out[at], rest)
-
-        self._each(work)
-        self._summands = 1
-
-    def _each(self, work: Callable[[slice], object]) -> None:
-        share_out(work, self._blocks, len(self._blocks) * BLOCK)
+    def _rows(self) -> list[Array]:
+        """The words of the updates that wait, which wait no longer."""
+        held, self._held = self._held, []
+        return [self._sealed.words(buffer).reshape(-1) for buffer in held]
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
-        factors, self._factors = self._factors, []
-        self._roll.close()
-        assert self._total is not None, "a round with updates that count has a sum"
-        factor = math.fsum(factors)
-        self._check(factor)
-        out = np.empty(current.layout.nbytes, np.uint8)
-        self._reduce(self._total, self._sealed.words(out).reshape(-1))
+        factors, self._factors, rows = self._factors, [], self._rows()
+        try:
+            self._roll.close()
+            factor = math.fsum(factors)
+            self._check(factor)
+            out = new_version(current.layout.nbytes)
+            self._sum.take(rows, self._sealed.words(out).reshape(-1))
+        finally:
+            self._sum.clear()
         self._sealed.factor(out)[0] = factor
         self._sealed.tensors(out)[:] = self._sealed.tensors(current.buffer)
         zero_padding(out, current.layout)
@@ -118,5 +101,6 @@ class CkksFold(Fold):
 
     @override
     def abandon(self) -> None:
-        self._factors = []
+        self._factors, self._held = [], []
         self._roll.clear()
+        self._sum.clear()

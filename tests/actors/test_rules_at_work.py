@@ -11,12 +11,23 @@ import pytest
 from fedactors import Federation
 from fedactors.actors.aggregator import AggregationPlan, Aggregator
 from fedactors.actors.compute import Compute
-from fedactors.actors.messages import Combined, CombineRound, FoldUpdate, ForgetLearner, Initialise, Initialised, Offer
+from fedactors.actors.messages import (
+    BorrowBuffer,
+    Combined,
+    CombineRound,
+    FoldUpdate,
+    ForgetLearner,
+    Initialise,
+    Initialised,
+    Offer,
+)
 from fedactors.actors.model_store import ModelStore
 from fedactors.aggregation import Rule, Weighting
 from fedactors.aggregation.discount import Polynomial
+from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.fedbuff import FedBuff
 from fedactors.aggregation.fedrec import FedRec
+from fedactors.aggregation.wrapping import Wrapping, WrappingFold
 from fedactors.journal import NoJournal
 from fedactors.model import GlobalModel, Layout
 from fedactors.runtime import ActorSystem
@@ -135,3 +146,57 @@ async def test_the_base_of_an_open_task_is_kept_although_the_store_evicts_it():
 async def test_a_learner_that_left_is_forgotten_by_the_rule():
     assert await folded(FedRec()) == pytest.approx((5 + 3 / 2 + 9) / 2.5)
     assert await folded(FedRec(), forget=True) == pytest.approx((3 / 2 + 9) / 1.5)
+
+
+class InPairs(Wrapping):
+    """The rule of a fold that adds updates by twos, and so holds every other one for a while."""
+
+    rule = FedAvg()
+
+    def fold(self, layout):
+        return PairFold(self.rule.fold(layout))
+
+
+class PairFold(WrappingFold):
+    def __init__(self, fold):
+        super().__init__(fold)
+        self.held = []
+
+    def add(self, contribution):
+        self.held.append(contribution)
+        if len(self.held) == 2:
+            self._add_held()
+
+    def holds(self, buffer):
+        return any(buffer is one.buffer for one in self.held)
+
+    def _add_held(self):
+        for one in self.held:
+            self._fold.add(one)
+        self.held.clear()
+
+    def commit(self, current):
+        self._add_held()
+        return super().commit(current)
+
+
+async def test_a_buffer_that_a_fold_holds_is_not_lent_again_before_it_is_let_go():
+    async with ActorSystem(name="rules") as system:
+        storage = MemoryStorage()
+        await storage.open()
+        store, probe = system.spawn(lambda: ModelStore(storage, 1024), name="store"), Probe(system)
+        plan = AggregationPlan(InPairs(), Weighting.PARTICIPANTS, uploads_max=1)
+        aggregator = system.spawn(lambda: Aggregator(plan, store, probe.ref, Compute(), NoJournal()), name="aggregator")
+        await aggregator.ask(Initialise("a", LAYOUT, buffer(1.0)))
+        lent = []
+        for number in range(5):
+            loan = await aggregator.ask(BorrowBuffer(LAYOUT.nbytes))
+            loan.buffer[:] = buffer(float(number))
+            aggregator.tell(Offer(f"{number}", f"{number}", TrainReport(1), loan.buffer))
+            aggregator.tell(FoldUpdate(f"{number}", 0, 1, None))
+            lent.append(loan.buffer)
+        aggregator.tell(CombineRound(1, probe.ref))
+        await probe.expect(Initialised)
+        await probe.expect(Combined)
+        assert (await storage.get(1)).weights["w"][0] == 2.0
+        assert len({id(one) for one in lent}) == 2

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from fedactors import aggregation
 from fedactors.aggregation import _compiled
 from fedactors.aggregation._kernels import BLOCK
+from fedactors.aggregation._residues import Residues, ResidueSum
 from fedactors.aggregation._weighted import FAN, Term, WeightedMean
 from fedactors.model import DTYPES, Layout
+from fedactors.privacy.ckks_parameters import PRESETS
 
 SIZES = st.sampled_from([1, 15, 128, 129, 2047, 2048, 2049, 5000])
 """Around the tiles that kernels work on."""
@@ -81,6 +83,25 @@ def test_a_weighted_mean_has_the_same_bits_compiled(fused, dtype, size, factors,
         by_numba = list(results())
     for one, other in zip(by_numpy, by_numba, strict=True):
         same_bits(one, other, layout)
+
+
+@given(st.sampled_from(["precise", "fast"]), SIZES, st.lists(st.integers(0, 9), min_size=1, max_size=9), st.integers(0, 2**32))
+def test_a_sum_of_residues_is_exact_compiled_and_not(fused, preset, size, groups, seed):
+    """Groups of rows, of which the last is added when the sum is taken; the sum is begun twice."""
+    rng, parameters = np.random.default_rng(seed), PRESETS[preset]
+    residues = Residues.below(parameters.modulus, parameters.word)
+    drawn = [rng.integers(0, parameters.modulus, (rows, size), parameters.word) for rows in (*groups, 1)]
+    drawn[-1][:] = parameters.modulus - 1
+    exact = sum(rows.astype(object).sum(axis=0) for rows in drawn) % parameters.modulus
+    for kernels in (None, fused):
+        total, out = ResidueSum(residues, size), np.empty(size, parameters.word)
+        with compiled(kernels):
+            for _ in range(2):
+                for rows in drawn[:-1]:
+                    if len(rows):
+                        total.add(list(rows))
+                total.take(list(drawn[-1]), out)
+                np.testing.assert_array_equal(out, exact.astype(parameters.word))
 
 
 def test_a_sum_may_begin_with_numpy_and_end_compiled(fused):

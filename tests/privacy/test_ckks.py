@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedactors.aggregation.ckks_sum import CkksSum
+from fedactors.aggregation.ckks_sum import HELD_MAX, CkksSum
 from fedactors.errors import ConfigError, ModelError
 from fedactors.model import DTYPES, GlobalModel, Layout, is_floating
 from fedactors.privacy.ckks_cipher import CkksCipher
@@ -126,6 +126,26 @@ def test_words_are_added_up_exactly_however_many(preset, updates):
         expected += words.astype(object)
         fold.add(sealed.contribution(f"{index}", buffer, 1.0))
     np.testing.assert_array_equal(found.words(fold.commit(base)), (expected % parameters.modulus).astype(words.dtype))
+
+
+def test_an_update_that_waits_for_others_is_held_and_no_longer():
+    """Whoever lends the buffers may use them again as soon as they are not held."""
+    learner = sealed.sealing(updates=6)
+    base = sealed.version_0({"w": np.zeros(10, np.float32)}, learner)
+    fold = CkksSum(PRESETS["precise"]).fold(base.layout)
+    sent = [base.layout.pack(learner.update({"w": np.full(10, n, np.float32)}, 1.0, base)) for n in range(6)]
+    for count, buffer in enumerate(sent, 1):
+        fold.add(sealed.contribution(f"{count}", buffer, 1.0))
+        waiting = count % HELD_MAX
+        assert [fold.holds(one) for one in sent[:count]] == [False] * (count - waiting) + [True] * waiting
+        for one in sent[: count - waiting]:
+            one[:] = 0xFF
+    opened = learner.opened(GlobalModel(1, base.layout, fold.commit(base)))
+    np.testing.assert_allclose(opened.weights["w"], 2.5, rtol=1e-6)
+    assert not any(fold.holds(one) for one in sent)
+    fold.add(sealed.contribution("a", sent[0], 1.0))
+    fold.abandon()
+    assert not fold.holds(sent[0])
 
 
 def test_an_abandoned_round_and_updates_without_a_share_leave_nothing():
