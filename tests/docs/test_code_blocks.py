@@ -23,6 +23,7 @@ from tests.e2e.support import environment
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETS_UP = re.compile(r"^(pip install|apt-get install|nox)\b.*$", re.MULTILINE)
+INLINE = re.compile(r"`fedactors ([a-z][^`]*)`")
 LANGUAGES = {"bash", "python", "toml", "text"}
 PLAYED = {"tutorial.md"}
 """Pages whose blocks build on one another: a test of their own plays them."""
@@ -182,6 +183,19 @@ def test_the_commands_that_set_up_are_those_that_ci_and_nox_run():
     assert re.search(r"^pip install nox && nox$", readme, re.MULTILINE)
     assert "def quickstart(" in nox
     assert re.search(r"^pip install .*fedactors up .*$", readme, re.MULTILINE)
+
+
+def test_every_command_within_a_sentence_has_its_verb_and_options():
+    found = [(document.name, said) for document in documents() for said in INLINE.findall(document.read_text(encoding="utf-8"))]
+    assert len(found) > 50
+    for document, said in found:
+        command, left = main, said.split()
+        with click.Context(main) as context:
+            while isinstance(command, click.Group) and left:
+                command, left = command.get_command(context, left[0]), left[1:]
+        assert command is not None, (document, said)
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in left if word.startswith("-")} <= options, (document, said)
 
 
 def test_every_extra_that_is_installed_somewhere_is_one():

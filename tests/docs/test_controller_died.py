@@ -15,8 +15,8 @@ import pytest
 
 from fedactors import config as configuration
 from fedactors.driver.saved_runs import State, look
-from tests.docs.test_code_blocks import ROOT, blocks
-from tests.docs.test_code_blocks import run as succeed
+from tests.cli.steady import said
+from tests.docs.test_code_blocks import ROOT, blocks, words
 from tests.e2e.support import environment, events
 
 PAGE = ROOT / "docs" / "controller-died.md"
@@ -42,10 +42,9 @@ def until(condition, timeout_s: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def words(line: str) -> list[str]:
-    """A command as it is run here: learners in the same process, which takes less time."""
-    more = ["--in-process", "--quiet"] if " up " in line else []
-    return [sys.executable, "-m", *line.split(), *more]
+def here(line: str) -> list[str]:
+    """A command's words as they are run here: learners in the same process, which takes less time."""
+    return [*words(line), *(["--in-process", "--quiet"] if " up " in line else [])]
 
 
 @pytest.fixture
@@ -56,18 +55,20 @@ def place(tmp_path):
     return tmp_path
 
 
-def test_a_run_that_was_killed_goes_on_and_its_versions_are_there(place):
+def test_a_run_that_was_killed_goes_on_and_its_versions_are_there(place, monkeypatch):
+    """What is killed is a process; the commands after it run in this one, which takes less time."""
+    monkeypatch.chdir(place)
     run = place / "runs" / "line"
-    with started(*words(UP), cwd=place) as process:
+    with started(sys.executable, "-m", "fedactors", *here(UP.strip()), cwd=place) as process:
         until(lambda: run.exists() and any(event["kind"] == "round_committed" for event in events(run)))
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert look(run).state is State.RESUMABLE
-    said = [succeed(*words(line), cwd=place) for line in (GO_ON + VERSIONS).splitlines()]
-    assert re.search(r"^line .* \d+/60  resumable ", said[0], re.MULTILINE)
-    assert "finished: round 60 is committed, the last of 60" in said[1]
-    assert "all together" in said[3]
-    assert "round 70 is committed, the last of 70" in succeed(*words(EXTEND.strip()), cwd=place)
+    told = [said(*here(line)) for line in (GO_ON + VERSIONS).splitlines()]
+    assert re.search(r"^line .* \d+/60  resumable ", told[0], re.MULTILINE)
+    assert "finished: round 60 is committed, the last of 60" in told[1]
+    assert "all together" in told[3]
+    assert "round 70 is committed, the last of 70" in said(*here(EXTEND.strip()))
     assert (look(run).state, look(run).rounds) == (State.FINISHED, 70)
     new = tomllib.loads(FEDERATION) | tomllib.loads(INITIAL) | {"base_dir": str(place)}
     assert configuration.from_mapping(new).initial_file == place / "version-20.safetensors"

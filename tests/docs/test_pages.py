@@ -10,6 +10,7 @@ from runpy import run_path
 
 import pytest
 
+from tests.cli.steady import said
 from tests.docs.test_code_blocks import ROOT, SETS_UP, blocks, run, words
 
 DOCS = ROOT / "docs"
@@ -17,9 +18,10 @@ SEVERAL_TERMINALS = "fedactors controller"
 """These commands wait for one another; the README's test runs them."""
 
 
-@pytest.mark.timeout(180)
-def test_the_tutorial_s_commands_do_what_it_says(tmp_path):
-    said = {}
+def test_the_tutorial_s_commands_do_what_it_says(tmp_path, monkeypatch):
+    """In this process, which takes less time; `tests/e2e` starts the same commands as processes."""
+    monkeypatch.chdir(tmp_path)
+    told = {}
     names = iter(["digits.py", "read.py"])
     for language, text in blocks(DOCS / "tutorial.md"):
         match language:
@@ -27,17 +29,16 @@ def test_the_tutorial_s_commands_do_what_it_says(tmp_path):
                 name = next(names)
                 (tmp_path / name).write_text(text)
                 if name == "read.py":
-                    said[name] = run(sys.executable, name, cwd=tmp_path)
+                    told[name] = run(sys.executable, name, cwd=tmp_path)
             case "toml":
                 (tmp_path / "federation.toml").write_text(text)
             case "bash" if not SETS_UP.match(text) and not text.startswith(SEVERAL_TERMINALS):
                 for line in text.splitlines():
-                    where = ["--in-process"] if " up " in line else []  # it takes less time
-                    said[line] = run(sys.executable, "-m", *line.split(), *where, cwd=tmp_path)
-    assert said["read.py"] == "(64, 10) (10,)\n"
-    assert "federation.toml is well" in said["fedactors check federation.toml"]
+                    told[line] = said(*words(line), *(["--in-process"] if " up " in line else []))
+    assert told["read.py"] == "(64, 10) (10,)\n"
+    assert "federation.toml is well" in told["fedactors check federation.toml"]
     (accuracy,) = re.findall(
-        r"^metrics +accuracy (\S+)$", next(text for line, text in said.items() if "runs/first" in line), re.MULTILINE
+        r"^metrics +accuracy (\S+)$", next(text for line, text in told.items() if "runs/first" in line), re.MULTILINE
     )
     assert float(accuracy) == pytest.approx(0.88, abs=0.02)
 
