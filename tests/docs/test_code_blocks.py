@@ -34,6 +34,7 @@ RUN_BY = {
     "docs/controller-died.md": "docs/test_controller_died.py",
     "docs/dashboard.md": "docs/test_dashboard.py",
     "docs/operating.md": "docs/test_operating.py",
+    "docs/relays.md": "docs/test_relays.py",
     "docs/reports.md": "docs/test_observing.py",
     "docs/secure-aggregation.md": "docs/test_secure_aggregation.py",
     "docs/security.md": "docs/test_security.py",

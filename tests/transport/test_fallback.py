@@ -82,6 +82,18 @@ def test_they_are_tried_in_a_circle(places):
     assert run_virtual(story()) == ["-", "-", "-", "a"]
 
 
+def test_an_attempt_takes_no_longer_than_is_left(places):
+    async def story():
+        channel = Fallback(places, 5.0)
+        places[0].is_there = False
+        with pytest.raises(Unreachable):
+            await channel.open("method", timeout_s=60.0)
+        assert asyncio.get_running_loop().time() == 5.0
+        return await opened(channel)
+
+    assert run_virtual(story()) == ["b"]
+
+
 def test_attempts_at_the_same_time_move_on_once(places):
     async def story():
         channel = Fallback(places, 0.5)
