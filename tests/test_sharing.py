@@ -66,9 +66,7 @@ async def test_so_does_one_that_is_shipped():
     with Sharing(memory_bytes=1_000_000) as sharing:
         async with Federation(config("huge"), sharing=sharing) as huge:
             model = GlobalModel.initial({"w": np.zeros(LARGE, np.float32)})
-            with pytest.raises(
-                FederationFailed, match="a model of 2,200,000 bytes is more than half"
-            ):
+            with pytest.raises(FederationFailed, match="a model of 2,200,000 bytes is more than half"):
                 await huge.admin.ship(model.layout, model.buffer)
 
 

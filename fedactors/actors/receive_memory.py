@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextvars import copy_context
 
 from typing_extensions import override
 
@@ -133,7 +134,8 @@ class SharedRoom(Room):
 
     @override
     def call(self, wake: Callable[[], None]) -> None:
-        self.wake = wake
+        context = copy_context()  # of this federation; it is called in that of whichever has given memory back
+        self.wake = lambda: context.copy().run(wake)
 
 
 def _nobody_waits() -> None:

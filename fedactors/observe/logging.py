@@ -103,13 +103,15 @@ def configure(
 @contextmanager
 def file_of(file: Path, level: str, **ids: object) -> Iterator[None]:
     """Have a file of its own take what is logged in contexts that bind these ids, beside what is configured."""
-    handler = _file_handler(file, level)
+    handler, root = _file_handler(file, level), logging.getLogger()
     handler.addFilter(lambda _: structlog.contextvars.get_contextvars().items() >= ids.items())
-    logging.getLogger().addHandler(handler)
+    if _in_force:  # it sets the levels back when it is closed
+        root.setLevel(min(root.level, handler.level))
+    root.addHandler(handler)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(handler)
+        root.removeHandler(handler)
         handler.close()
 
 
