@@ -18,6 +18,7 @@ import pytest
 
 from fedactors import config as configuration
 from fedactors.cli import main
+from tests.cli.steady import said
 from tests.e2e.support import environment
 
 ROOT = Path(__file__).parents[2]
@@ -106,16 +107,17 @@ def test_every_link_to_a_file_leads_somewhere(document):
         assert (document.parent / target).exists(), target
 
 
-def test_the_readme_s_learner_configuration_and_program_run(tmp_path):
+def test_the_readme_s_learner_configuration_and_program_run(tmp_path, monkeypatch):
+    """In this process, which takes less time; the README's terminals, below, are processes."""
+    monkeypatch.chdir(tmp_path)
     python = [text for language, text in blocks(ROOT / "README.md") if language == "python"]
     toml, *_ = [text for language, text in blocks(ROOT / "README.md") if language == "toml"]
     learner, program = python
     (tmp_path / "line.py").write_text(learner)
     (tmp_path / "federation.toml").write_text(toml)
     (tmp_path / "program.py").write_text(program)
-    assert "synchronous" in run(sys.executable, "-m", "fedactors", "check", "federation.toml", cwd=tmp_path)
-    said = run(sys.executable, "-m", "fedactors", "up", "federation.toml", "--run-dir", "run", cwd=tmp_path)
-    assert "mse" in said
+    assert "synchronous" in said("check", "federation.toml")
+    assert "mse" in said("up", "federation.toml", "--in-process", "--run-dir", "run")
     assert "round 5 is committed, the last of 5" in run(sys.executable, "program.py", cwd=tmp_path)
 
 
@@ -187,16 +189,16 @@ def test_the_commands_that_set_up_are_those_that_ci_and_nox_run():
 
 
 def test_every_command_within_a_sentence_has_its_verb_and_options():
-    found = [(document.name, said) for document in documents() for said in INLINE.findall(document.read_text(encoding="utf-8"))]
+    found = [(document.name, told) for document in documents() for told in INLINE.findall(document.read_text(encoding="utf-8"))]
     assert len(found) > 50
-    for document, said in found:
-        command, left = main, said.split()
+    for document, told in found:
+        command, left = main, told.split()
         with click.Context(main) as context:
             while isinstance(command, click.Group) and left:
                 command, left = command.get_command(context, left[0]), left[1:]
-        assert command is not None, (document, said)
+        assert command is not None, (document, told)
         options = {name for parameter in command.params for name in parameter.opts}
-        assert {word for word in left if word.startswith("-")} <= options, (document, said)
+        assert {word for word in left if word.startswith("-")} <= options, (document, told)
 
 
 def test_every_extra_that_is_installed_somewhere_is_one():
