@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 CONSTRAINTS = ("--constraint", "tests/constraints.txt")
 WORKERS = 1 + (os.cpu_count() or 1)
 """Processes that test at the same time; there is always one whose tests wait for something."""
-BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "secure", "storage")
+BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "secure", "serve", "storage")
 
 
 @nox.session
