@@ -12,7 +12,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
-from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
 from fedactors.dp.local import LocalPrivacy
@@ -22,6 +21,7 @@ from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
 from fedactors.privacy.sealing import UNSEALED, SealingSpec
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import federation_pb2 as pb
+from fedactors.protocol.asking import parsed
 from fedactors.protocol.chunks import split_first
 from fedactors.protocol.fields import refuse_many
 from fedactors.protocol.messages import (
@@ -69,7 +69,6 @@ SEALING_OPTIONS_BYTES_MAX = 1024
 _REASONS: dict[GoodbyeReason, Any] = {reason: pb.Goodbye.Reason.Value(reason.name) for reason in GoodbyeReason}
 _REASON_OF = {number: reason for reason, number in _REASONS.items()}
 
-P = TypeVar("P", bound=Proto)
 M = TypeVar("M")
 
 
@@ -121,7 +120,7 @@ def decode_from_learner(frame: bytes) -> FromLearner:
     Raises:
         RemoteProtocolError: the frame is none; the error says what is wrong with it.
     """
-    return _content(_parsed(pb.LearnerMessage, frame), _FROM_LEARNER)
+    return _content(parsed(pb.LearnerMessage, frame), _FROM_LEARNER)
 
 
 def decode_from_controller(frame: bytes) -> FromController:
@@ -130,7 +129,7 @@ def decode_from_controller(frame: bytes) -> FromController:
     Raises:
         RemoteProtocolError: the frame is none; the error says what is wrong with it.
     """
-    return _content(_parsed(pb.ControllerMessage, frame), _FROM_CONTROLLER)
+    return _content(parsed(pb.ControllerMessage, frame), _FROM_CONTROLLER)
 
 
 def _hello(message: pb.Hello) -> Hello:
@@ -285,7 +284,7 @@ def encode_fetch(request: FetchRequest) -> bytes:
 
 def decode_fetch(frame: bytes) -> FetchRequest:
     """The inverse of `encode_fetch`; RemoteProtocolError if it is none."""
-    message = _parsed(pb.FetchRequest, frame)
+    message = parsed(pb.FetchRequest, frame)
     return FetchRequest(_token(message.token), message.version, _digest(message.layout_digest), message.offset)
 
 
@@ -302,7 +301,7 @@ def encode_refusal(refusal: FetchRefusal) -> bytes:
 def decode_header(frame: bytes) -> BlobHeader | FetchRefusal:
     """The inverse of `encode_header` and of `encode_refusal`; RemoteProtocolError if it is neither."""
     refuse_many("tensors", frame, (1, 2), TENSORS_MAX)
-    message = _parsed(pb.BlobFrame, frame)
+    message = parsed(pb.BlobFrame, frame)
     if message.HasField("refusal"):
         return FetchRefusal(message.refusal.why[:WHY_CHARS_MAX])
     if not message.HasField("header"):
@@ -329,7 +328,7 @@ def decode_opening(frame: bytes) -> PushOpening:
     """The inverse of `encode_opening`; RemoteProtocolError if it is none."""
     head, chunk = split_first(frame)
     refuse_many("tensors", head, (1, 3, 2), TENSORS_MAX)
-    message = _parsed(pb.PushFrame, head)
+    message = parsed(pb.PushFrame, head)
     if not message.HasField("opening"):
         raise RemoteProtocolError("a push must begin with its opening")
     opening = message.opening
@@ -349,7 +348,7 @@ def encode_reply(reply: PushGrant | PushAnswer) -> bytes:
 
 def decode_reply(frame: bytes) -> PushGrant | PushAnswer:
     """The inverse of `encode_reply`; RemoteProtocolError if it is none."""
-    return _content(_parsed(pb.PushReply, frame), _REPLIES)
+    return _content(parsed(pb.PushReply, frame), _REPLIES)
 
 
 def _answer_written(answer: PushAnswer) -> pb.PushAnswer:
@@ -384,13 +383,6 @@ def _content(outer: Proto, readers: Mapping[str, Callable[[Any], M]]) -> M:
     if field is None:
         raise RemoteProtocolError(f"a {outer.DESCRIPTOR.name} without content, or of a kind that this version does not know")
     return readers[field](getattr(outer, field))
-
-
-def _parsed(kind: type[P], frame: bytes) -> P:
-    try:
-        return kind.FromString(frame)
-    except DecodeError as error:
-        raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a {kind.DESCRIPTOR.name}: {error}") from error
 
 
 def _written(name: str, build: Callable[[], Proto]) -> bytes:

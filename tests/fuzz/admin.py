@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from fedactors.errors import RemoteProtocolError
-from fedactors.protocol import Verb, admin, bodies
+from fedactors.protocol import Verb, admin, bodies, federations
 from fedactors.protocol._pb import admin_pb2 as pb
+from fedactors.protocol._pb import federations_pb2
+from fedactors.protocol.asking import parsed
 from fedactors.protocol.versions import KeptVersion, read_versions
 from fedactors.record import Event, EventKind
 
@@ -20,6 +22,9 @@ FRAMES = (
     pb.Versions(versions=[pb.KeptVersion(version=1, nbytes=64, digest="ab", body=bodies.pack("", {"round": 1}))]),
     pb.Status(body=bodies.pack("", {"state": "training", "learners": {"a": 1}})),
     pb.OrderAnswer(done=False, why="there is no open round"),
+    federations_pb2.AddRequest(name="wards", toml="[stop]\nrounds = 3\n"),
+    federations_pb2.StopRequest(name="wards", now=True, why="enough"),
+    federations_pb2.Standings(federations=[federations_pb2.Standing(name="wards", state="running", rounds=2, learners=3)]),
 )
 SEEDS = [bytes([index]) + frame.SerializeToString() for index, frame in enumerate(FRAMES)]
 
@@ -67,25 +72,44 @@ def _status_request(frame: bytes) -> None:
 
 
 def _news(frame: bytes) -> None:
-    events = admin._news(admin._parsed(pb.News, frame))
+    events = admin._news(parsed(pb.News, frame))
     assert events
     assert all(isinstance(event, Event) and event.kind in EventKind and isinstance(event.body, dict) for event in events)
 
 
 def _versions(frame: bytes) -> None:
-    kept = read_versions(admin._parsed(pb.Versions, frame))
+    kept = read_versions(parsed(pb.Versions, frame))
     assert all(isinstance(one, KeptVersion) and isinstance(one.facts, dict) for one in kept)
 
 
 def _status(frame: bytes) -> None:
-    assert isinstance(bodies.unpack("the status", admin._parsed(pb.Status, frame).body, admin.BODY_BYTES_MAX), dict)
+    assert isinstance(bodies.unpack("the status", parsed(pb.Status, frame).body, admin.BODY_BYTES_MAX), dict)
 
 
 def _answer(frame: bytes) -> None:
-    admin._parsed(pb.OrderAnswer, frame)
+    parsed(pb.OrderAnswer, frame)
 
 
-READERS = (_watch, _order, _download, _list_versions, _status_request, _news, _versions, _status, _answer)
+def _add(frame: bytes) -> None:
+    name, toml = _at_once(federations.read_add(Said(frame)))
+    assert isinstance(name, str)
+    assert isinstance(toml, str)
+
+
+def _stop(frame: bytes) -> None:
+    assert "\n" not in _at_once(federations.read_stop(Said(frame))).why
+
+
+def _standings(frame: bytes) -> None:
+    told = [federations._standing(one) for one in parsed(federations_pb2.Standings, frame).federations]
+    assert all(one.rounds >= 0 for one in told)
+
+
+READERS = (
+    *(_watch, _order, _download, _list_versions, _status_request),
+    *(_news, _versions, _status, _answer),
+    *(_add, _stop, _standings),
+)
 
 
 def _at_once(coroutine):
