@@ -124,6 +124,22 @@ def add_residues(out: Array, rows: Sequence[Array], summands: int, modulus: Modu
     return True
 
 
+def add_middle(total: Array, rows: Sequence[Array], pairs: Array, trim: int) -> bool:
+    """Write the sum of each column's values but the `trim` least and greatest; False, and nothing done, where no kernel does it.
+
+    Args:
+        total: like a row.
+        rows: [n] each.
+        pairs: of lines that a sorting network compares, intp[comparators, 2].
+        trim: values that are left out at either end.
+    """
+    if kernels is None or rows[0].dtype != np.float32:
+        return False
+    lines = np.empty((len(rows), kernels.COLUMNS), np.float32)
+    kernels.add_middle(total, np.array([address(row) for row in rows], np.uintp), pairs, trim, lines)
+    return True
+
+
 def address(array: Array) -> int:
     """Where an array without gaps begins, for a kernel that is called while it is alive."""
     assert array.flags.c_contiguous

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from fedactors.aggregation import _compiled
 from fedactors.aggregation._kernels import Block, accumulator, cut, write_mean, zero_padding
 from fedactors.aggregation._scratch import Bench, Scratch, new_version
 from fedactors.aggregation.lanes import share_out
@@ -38,11 +39,14 @@ def middle_mean(layout: Layout, buffers: Sequence[Buffer], trim: int) -> Buffer:
     assert 0 <= 2 * trim < len(buffers)
 
     def work(block: Block, out: Buffer, bench: Bench) -> None:
-        middle = _middle_rows(*_sortable(block, buffers, bench), trim, bench)
+        rows, total = _sortable(block, buffers, bench), bench.array(block.size, accumulator(block.dtype))
+        if len(rows) <= NETWORK_MAX and _compiled.add_middle(total, rows, pairs(len(rows), trim), trim):
+            write_mean(block.of(out), total, float(len(rows) - 2 * trim), bench, block.dtype)
+            return
+        middle = _middle_rows(rows, trim, bench)
         if len(middle) == 1:
             np.copyto(block.of(out), middle[0], casting="unsafe")
             return
-        total = bench.array(block.size, accumulator(block.dtype))
         np.add(middle[0], middle[1], out=total, dtype=total.dtype, casting="unsafe")
         for row in middle[2:]:
             np.add(total, row, out=total, casting="unsafe")
@@ -66,22 +70,22 @@ def _by_blocks(layout: Layout, columns: int, rows: int, work: Callable[[Block, B
     return out
 
 
-def _sortable(block: Block, buffers: Sequence[Buffer], bench: Bench) -> tuple[list[Array], list[Array]]:
-    """The rows of a block in a dtype that sorts fast, and as many arrays like them to work in, which may be the same."""
+def _sortable(block: Block, buffers: Sequence[Buffer], bench: Bench) -> list[Array]:
+    """The rows of a block in a dtype that sorts fast: the buffers' own, or copies."""
     narrow = is_floating(block.dtype) and DTYPES[block.dtype].itemsize < 4
     if not narrow and block.dtype != "bool":
-        rows = [block.of(buffer) for buffer in buffers]
-        return rows, [bench.array(row.size, row.dtype) for row in rows]
+        return [block.of(buffer) for buffer in buffers]
     copies = [bench.array(block.size, np.float32 if narrow else np.uint8) for _ in buffers]
     for copy, buffer in zip(copies, buffers, strict=True):
         np.copyto(copy, block.terms(buffer), casting="unsafe")
-    return copies, list(copies)
+    return copies
 
 
-def _middle_rows(rows: list[Array], places: list[Array], trim: int, bench: Bench) -> Sequence[Array]:
+def _middle_rows(rows: list[Array], trim: int, bench: Bench) -> Sequence[Array]:
     """The rows that are left when each column is in order and trimmed; which of them is which is not said."""
     if len(rows) > NETWORK_MAX:
         return list(sorted_rows(rows)[trim : len(rows) - trim])
+    places = [bench.array(row.size, row.dtype) for row in rows]
     lines, spare = list(rows), bench.array(rows[0].size, rows[0].dtype)
     for i, j, low, high in network(len(rows), trim):
         one, other = lines[i], lines[j]
@@ -120,6 +124,12 @@ def network(lines: int, trim: int) -> tuple[Comparator, ...]:
         kept.append((i, j, state[i] != spilled, state[j] != spilled))
         state[i] = state[j] = wanted
     return tuple(reversed(kept))
+
+
+@lru_cache(maxsize=256)
+def pairs(lines: int, trim: int) -> Array:
+    """The lines that a network compares, intp[comparators, 2]."""
+    return np.array([(i, j) for i, j, _, _ in network(lines, trim)], np.intp).reshape(-1, 2)
 
 
 def _merge_exchange(lines: int) -> Iterator[tuple[int, int]]:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from fedactors import aggregation
 from fedactors.aggregation import _compiled
 from fedactors.aggregation._kernels import BLOCK
+from fedactors.aggregation._order import middle_mean
 from fedactors.aggregation._residues import Residues, ResidueSum
 from fedactors.aggregation._weighted import FAN, Term, WeightedMean
 from fedactors.model import DTYPES, Layout
 from fedactors.privacy.ckks_parameters import PRESETS
 
-SIZES = st.sampled_from([1, 15, 128, 129, 2047, 2048, 2049, 5000])
+SIZES = st.sampled_from([1, 15, 512, 513, 2047, 2048, 2049, 5000])
 """Around the tiles that kernels work on."""
 
 FACTORS = st.one_of(
@@ -102,6 +103,17 @@ def test_a_sum_of_residues_is_exact_compiled_and_not(fused, preset, size, groups
                         total.add(list(rows))
                 total.take(list(drawn[-1]), out)
                 np.testing.assert_array_equal(out, exact.astype(parameters.word))
+
+
+@given(st.sampled_from(["float32", "bfloat16", "float16", "float64", "int32", "bool"]), SIZES, st.integers(1, 40), st.data())
+def test_the_middle_of_updates_has_the_same_bits_compiled(fused, dtype, size, updates, data):
+    """The median of odd and even numbers, and any trimmed mean; zeros of both signs and NaN come out as from numpy."""
+    trim, seed = data.draw(st.integers(0, (updates - 1) // 2)), data.draw(st.integers(0, 2**32))
+    rng, layout = np.random.default_rng(seed), Layout.from_specs([("w", dtype, (size,))])
+    buffers = [layout.pack({"w": drawn(rng, dtype, size)}) for _ in range(updates)]
+    by_numpy = middle_mean(layout, buffers, trim)
+    with compiled(fused):
+        same_bits(by_numpy, middle_mean(layout, buffers, trim), layout)
 
 
 def test_a_sum_may_begin_with_numpy_and_end_compiled(fused):
