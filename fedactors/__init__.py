@@ -4,6 +4,7 @@ cli                 the command line
 dashboard           a run on a web page
 hosting             many federations in one process
 driver   observe    starting, watching and saving runs · logs, live display, reports, figures
+relay               the middle of a federation that is a tree
 system   sharing    a federation from its configuration: what you embed · what several have in common
 config   plugins    the configuration · finding plug-ins by name
 actors              controller, scheduler, aggregator, model store, learner proxies, gateway
