@@ -89,7 +89,7 @@ def test_the_page_on_protocols_tells_the_times_that_its_command_finds():
 
 def target_after_s(table: str) -> dict[str, float]:
     """By federation, of a table as `fedactors simulate` prints it: rounds, virtual seconds and an accuracy stand before."""
-    rows = re.findall(r"^ *(\w+)(?: +[\d.]+){3} +(\d+)(?: .*)?$", table, re.MULTILINE)
+    rows = re.findall(r"^ *(\w+) +\d+ +\d+ +0\.\d+ +(\d+)(?: .*)?$", table, re.MULTILINE)
     return {name: float(seconds) for name, seconds in rows}
 
 
