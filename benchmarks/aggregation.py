@@ -1,7 +1,7 @@
 """How fast are updates combined?
 
 Models of about 100K, 1M and 10M float32 parameters, every update with another factor; the best of several repeats. Everything is
-a ratio to something measured in the same run:
+a ratio to something measured in the same run, with the C library's allocator set as a controller sets it:
 
     stream     fedavg, updates folded one at a time: 12 bytes a parameter and update, of which one array is read, one added to.
     at once    fedavg over updates that are all in memory, as runs with a seed fold them: 4 bytes a parameter and update.
@@ -17,6 +17,8 @@ a ratio to something measured in the same run:
     python benchmarks/aggregation.py                      fold of 10, 50, 200 updates; robust rules
     python benchmarks/aggregation.py --flower auto        and Flower, in an environment made for it and deleted again
     python benchmarks/aggregation.py --flower PYTHON      and Flower, in the environment of this python
+    python benchmarks/aggregation.py --kernels numpy      as without the extra `fast`; the table's head says what was used
+    python benchmarks/aggregation.py --only fold:10M:10 robust:1M:10
     python benchmarks/aggregation.py --json results.json
 """
 
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -41,7 +44,7 @@ from pathlib import Path
 import numpy as np
 
 from fedactors.actors.compute import Threads
-from fedactors.aggregation import Contribution, Ordered, Rule
+from fedactors.aggregation import Contribution, Ordered, Rule, _compiled
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.aggregation.krum import Krum
 from fedactors.aggregation.lanes import IN_PLACE, Lanes, working_in
@@ -49,6 +52,7 @@ from fedactors.aggregation.median import Median
 from fedactors.aggregation.trimmed_mean import TrimmedMean
 from fedactors.model import GlobalModel, Layout
 from fedactors.simulation.bandwidth import added_bytes_per_s, read_bytes_per_s
+from fedactors.transport.malloc import keep_freed_memory
 
 PEERS = Path(__file__).parent / "peers"
 sys.path.insert(0, str(PEERS))
@@ -242,7 +246,8 @@ def machine() -> dict[str, str]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{len(cpus)} x {cpus[0] if cpus else platform.machine()}, {kib / 2**20:.0f} GiB",
-        "software": f"CPython {platform.python_version()}, numpy {np.__version__}",
+        "software": f"CPython {platform.python_version()}, numpy {np.__version__}, load {os.getloadavg()[0]:.1f}",
+        "kernels": f"kernels of {_compiled.names()}",
     }
 
 
@@ -257,15 +262,20 @@ def measured(arguments: argparse.Namespace, lanes: Sequence[Lanes], flower: str 
         print(f"memory, {each.threads} threads: adds at {each.added / 1e9:.1f} GB/s, reads at {each.read / 1e9:.1f} GB/s")
     sizes, numbers = (["100K", "1M"], FOLDED[:2]) if arguments.smoke else (list(SIZES), FOLDED)
     repeats = 3 if arguments.smoke else 9
+    few = 3 if arguments.smoke else 5
+    points = {
+        "fold": [(size, number) for size in sizes for number in numbers],
+        "robust": [(size, number) for size in sizes[:2] for number in (COMPARED[:1] if arguments.smoke else COMPARED)],
+    }
+    if arguments.only:
+        chosen = [point.split(":") for point in arguments.only]
+        points = {table: [(size, int(number)) for name, size, number in chosen if name == table] for table in points}
     print(FOLDED_TITLES)
     means = [
-        shown(folded(size, number, memory, lanes, flower, 3 if size == "10M" else repeats))
-        for size in sizes
-        for number in numbers
+        shown(folded(size, number, memory, lanes, flower, few if size == "10M" else repeats)) for size, number in points["fold"]
     ]
     print(ROBUST_TITLES)
-    points = [(size, number) for size in sizes[:2] for number in (COMPARED[:1] if arguments.smoke else COMPARED)]
-    robusts = [shown(each) for size, number in points for each in robust(size, number, lanes, 5)]
+    robusts = [shown(each) for size, number in points["robust"] for each in robust(size, number, lanes, 5)]
     return {**about, "memory": rows(memory), "fedavg": rows(means), "robust": rows(robusts)}
 
 
@@ -286,7 +296,12 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a few seconds")
     parser.add_argument("--flower", metavar="PYTHON", help="a python that has Flower, or auto")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--kernels", choices=("numpy", "numba"), help="numba where it is installed, unless told otherwise")
+    parser.add_argument("--only", nargs="+", metavar="TABLE:SIZE:UPDATES", help="lines of the tables, as in robust:1M:50")
     arguments = parser.parse_args()
+    keep_freed_memory()
+    if arguments.kernels != "numpy" and not _compiled.load() and arguments.kernels == "numba":
+        raise SystemExit("numba is not installed: pip install -e '.[fast]'")
     environment = flower_environment() if arguments.flower == "auto" else nullcontext(arguments.flower)
     with environment as flower, ThreadPoolExecutor(THREADS[-1]) as executor:
         lanes = [IN_PLACE, Threads(executor, THREADS[-1])]

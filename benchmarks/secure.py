@@ -7,9 +7,12 @@
 Every row is one way of sending a float32 model, for a million parameters:
 
     seal, open     what a learner does with an update and with a version, seconds of processor time
-    bytes          of an update
+    bytes          of an update. CKKS fills whole ciphertexts, so that the last one's padding counts; the line below the table
+                   says what that comes to for larger models
     upload         over gRPC on the loopback, by the protocol's functions, seconds of the wall clock
-    add            what the controller does with an update, milliseconds of processor time; a commit is shared out over them
+    add            what the controller does with an update, milliseconds of processor time of one thread; a commit is shared out
+                   over them. The median of REPEATS rounds, after one that warms the memory; with compiled kernels unless
+                   --kernels numpy says otherwise or numba is not installed
     error          root mean square of what the mean of the updates is off by, in units of the weights' own
     lag            the longest that this process's event loop was held up while a thread sealed, milliseconds
 
@@ -45,12 +48,13 @@ from loop_lag import LagMeter
 from masked_round import Round
 
 from fedactors import Federation, Learner
-from fedactors.aggregation import Contribution, Fold
+from fedactors.aggregation import Contribution, Fold, _compiled
 from fedactors.aggregation.ckks_sum import CkksSum
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.errors import StreamClosed
 from fedactors.learner import LearnerClient
 from fedactors.model import Buffer, GlobalModel, Layout, Weights
+from fedactors.privacy.ckks_parameters import PRESETS, CkksParameters
 from fedactors.protocol import (
     BlobReceiver,
     BufferPool,
@@ -64,6 +68,7 @@ from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.task import TrainReport
 from fedactors.transport import Address, Stream
 from fedactors.transport.grpc import GrpcTransport
+from fedactors.transport.malloc import keep_freed_memory
 
 REPEATS = 3
 LEARNERS = 10
@@ -126,7 +131,6 @@ class Ckks(Folded):
 
     def __init__(self, preset: str, weights: Weights) -> None:
         from fedactors.privacy.ckks_key import CkksKey
-        from fedactors.privacy.ckks_parameters import PRESETS
         from fedactors.privacy.ckks_sealing import CkksSealing
 
         self._sealing = CkksSealing(CkksKey.draw(preset), 100.0, LEARNERS)
@@ -237,8 +241,7 @@ async def measured(scheme: Scheme, updates: Sequence[Weights], exact: np.ndarray
             sealed = await sealing
         lag = meter.lag.max_ms
     sent = [update for _, update in sealed]
-    adding = [cpu_s(scheme.add, sent[index % len(sent)])[0] for index in range(LEARNERS)]
-    commit_s, result = cpu_s(scheme.commit)
+    combining_s, result = combined(scheme, sent)
     opened = [cpu_s(scheme.opened, result) for _ in range(REPEATS)]
     upload_s = await uploaded(sent[0])
     return Row(
@@ -246,11 +249,21 @@ async def measured(scheme: Scheme, updates: Sequence[Weights], exact: np.ndarray
         statistics.median(s for s, _ in sealed) / millions,
         sum(part.nbytes for part in sent[0]) / millions,
         upload_s / millions,
-        1e3 * (sum(adding) + commit_s) / LEARNERS / millions,
+        1e3 * combining_s / LEARNERS / millions,
         statistics.median(s for s, _ in opened) / millions,
         float(np.sqrt(np.mean((opened[0][1] - exact) ** 2) / np.mean(exact**2))),
         lag,
     )
+
+
+def combined(scheme: Scheme, sent: Sequence[Sequence[Buffer]]) -> tuple[float, Any]:
+    """Seconds that a round of additions and its commit take, and what comes of it."""
+    rounds_s = []
+    for _ in range(1 + REPEATS):
+        adding = [cpu_s(scheme.add, sent[index % len(sent)])[0] for index in range(LEARNERS)]
+        commit_s, result = cpu_s(scheme.commit)
+        rounds_s.append(sum(adding) + commit_s)
+    return statistics.median(rounds_s[1:]), result
 
 
 async def masked(updates: Sequence[Weights], lost: int) -> Row:
@@ -339,6 +352,14 @@ def shown(rows: Sequence[Row]) -> Iterator[str]:
         ]
         columns = "".join(f"{figure:>{20 if index == 1 else 16}}" for index, figure in enumerate(figures))
         yield f"{row.scheme:<14}{columns}{row.error:>11.1e}{row.lag_ms:>9.1f}"
+    for preset, parameters in PRESETS.items():
+        each = ", ".join(f"{sealed_bytes(parameters, count) / count:.3f} of {count:,}" for count in (10**6, 10**7, 10**8))
+        yield f"ckks {preset}, bytes a parameter: {each}"
+
+
+def sealed_bytes(parameters: CkksParameters, count: int) -> int:
+    """Of the ciphertexts of so many values."""
+    return -(-count // parameters.degree) * parameters.degree * parameters.bytes_per_value
 
 
 # ------------------------------------------------------------------------------------------------------------- a whole federation
@@ -419,9 +440,13 @@ def main() -> None:
     parser.add_argument("--parameters", type=int, default=1_000_000)
     parser.add_argument("--smoke", action="store_true", help="a twentieth of that")
     parser.add_argument("--whole", action="store_true", help="a round of 10M parameters and 10 learners instead")
+    parser.add_argument("--kernels", choices=("numpy",), help="leave compiled ones out")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+    keep_freed_memory()
+    if given.kernels != "numpy":
+        _compiled.load()
+    print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, kernels of {_compiled.names()}")
     if given.whole:
         return run_whole(given.parameters * 10, LEARNERS)
     rows = asyncio.run(table(given.parameters // 20 if given.smoke else given.parameters))

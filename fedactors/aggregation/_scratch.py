@@ -73,6 +73,11 @@ class _Lent:
         _idle.append(self._memory)
 
 
+def forget() -> None:
+    """Keep nothing of versions that are gone."""
+    _idle.clear()
+
+
 def new_version(nbytes: int) -> Buffer:
     """A buffer for a version, uint8[nbytes], warm where one of this size is gone; what it holds is anything."""
     try:

@@ -105,14 +105,19 @@ def aggregate(rules: tuple[str, ...], parameters: int, updates: int, json_file: 
     """Combine updates that are in memory, with as many threads as a controller has for it.
 
     GB/s counts each update's bytes once. Of bandwidth: the share of what the same threads reach that only read. Models held: the
-    most memory that a round needs, updates and result included.
+    most memory that a round needs, updates and result included. From a million parameters on compiled kernels are used, where the
+    extra `fast` is installed.
     """
     from fedactors import plugins
+    from fedactors.actors.compiling import COMPILED_BYTES_MIN
     from fedactors.actors.compute import Threads
+    from fedactors.aggregation import _compiled
     from fedactors.sharing import FOLD_THREADS
     from fedactors.simulation.bandwidth import read_bytes_per_s
     from fedactors.simulation.combining import measure
 
+    if 8 * parameters >= COMPILED_BYTES_MIN:  # as a controller does for a float32 model of this size
+        _compiled.load()
     key = ("rule", "parameters", "updates")
     before, shown = _before(compare, key), []
     built = [(name, plugins.build("fedactors.aggregation", name, {})) for name in rules or plugins.names("fedactors.aggregation")]

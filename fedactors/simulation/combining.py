@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedactors.aggregation import Contribution, Fold, Rule
+from fedactors.aggregation._scratch import forget
 from fedactors.aggregation.lanes import Lanes, working_in
 from fedactors.model import GlobalModel, Layout
 from fedactors.task import TrainReport
@@ -75,6 +76,7 @@ def _round_s(fold: Fold, sent: Sequence[Contribution], current: GlobalModel) -> 
 
 
 def _peak_bytes(rule: Rule, sent: Sequence[Contribution], current: GlobalModel) -> int:
+    forget()
     tracemalloc.start()
     try:
         fold = rule.fold(current.layout)
