@@ -34,6 +34,7 @@ RUN_BY = {
     "benchmarks/README.md": "test_benchmarks.py",
     "docs/controller-died.md": "docs/test_controller_died.py",
     "docs/dashboard.md": "docs/test_dashboard.py",
+    "docs/many-federations.md": "docs/test_many_federations.py",
     "docs/operating.md": "docs/test_operating.py",
     "docs/relays.md": "docs/test_relays.py",
     "docs/reports.md": "docs/test_observing.py",
