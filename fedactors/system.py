@@ -94,7 +94,7 @@ class Federation:
         Raises:
             ConfigError: the configuration is wrong, or would have it listen where it should not.
         """
-        self.config = _configured(config)
+        self.config = as_config(config)
         if self.config.dp.noise_seed is not None:
             log.warning("noise_is_known", key="dp.noise_seed", why="whoever knows it takes the noise away; it is for tests alone")
         configured = [] if self.config.controller.address is None else [self.config.controller.address]
@@ -308,7 +308,12 @@ class Federation:
         return await unless(failure(), work)
 
 
-def _configured(config: Config | Mapping[str, Any] | str | Path) -> Config:
+def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
+    """A configuration, from its tables as a mapping or from its file.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
     if isinstance(config, Config):
         return config
     return configuration.from_mapping(config) if isinstance(config, Mapping) else configuration.read(Path(config))

@@ -107,8 +107,12 @@ class RelayController(Controller):
 
     @override
     def _go_on(self) -> None:
-        """Begin, or begin again, what the parent asks for; after a restart once those are back who were here."""
-        work, self._owed = self._work, bool(self._awaited)
+        """Begin, or begin again, what the parent asks for; after a restart once those are back who were here.
+
+        A round waits for learners by itself; an evaluation is given to whoever is here, and so waits for somebody to be.
+        """
+        work = self._work
+        self._owed = bool(self._awaited) or (isinstance(work, EvaluateChildren) and not self._members)
         if work is None or self._owed:
             return
         if isinstance(work, InitialiseChildren):
@@ -216,6 +220,7 @@ class RelayController(Controller):
     @override
     def learner_joined(self, message: LearnerJoined) -> None:
         super().learner_joined(message)
+        self._go_on_if_owed()
         for curious in [one for one in self._curious if one[0].at_least <= len(self._members)]:
             self._curious.remove(curious)
             curious[1].resolve(self._children())

@@ -23,7 +23,7 @@ from fedactors.model import LearnerId
 from fedactors.relay.desk import RelayDesk
 from fedactors.relay.terms import relayed
 from fedactors.runtime import ActorRef
-from fedactors.system import Federation
+from fedactors.system import Federation, as_config
 from fedactors.transport import Channel
 
 log = get_logger("fedactors.relay")
@@ -60,7 +60,7 @@ class Relay(Federation):
         Raises:
             ConfigError: the configuration is wrong, cannot be kept to with a relay, or would have it listen where it should not.
         """
-        whole = _whole(config)
+        whole = as_config(config)
         super().__init__(relayed(whole), addresses=addresses, audit=audit)
         self._scope = configuration.scope(whole)
         self._client: LearnerClient | None = None
@@ -123,9 +123,3 @@ class Relay(Federation):
         finally:
             here.cancel()
             leaving.cancel()
-
-
-def _whole(config: Config | Mapping[str, Any] | str | Path) -> Config:
-    if isinstance(config, Config):
-        return config
-    return configuration.from_mapping(config) if isinstance(config, Mapping) else configuration.read(Path(config))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from fedactors.config import Config, build_protocol, build_rule
-from fedactors.config.tables import AggregationTable, ProtocolTable, StopTable, StoreTable
+from fedactors.config.tables import AggregationTable, ProtocolTable, StoreTable
 from fedactors.errors import ConfigError
 from fedactors.scheduling.rounds import RoundRules
 
@@ -29,7 +29,6 @@ def relayed(config: Config) -> Config:
         update={
             "aggregation": AggregationTable(**kept),
             "protocol": ProtocolTable(name="synchronous", options=rounds),
-            "stop": StopTable(),
             "store": StoreTable(),
         }
     )

