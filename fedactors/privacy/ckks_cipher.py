@@ -99,7 +99,8 @@ class CkksCipher:
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the model holds something that is no ciphertext: {error}") from error
         self._decryptor.decrypt(ciphertext, plain)
-        return np.array(self._encoder.decode_complex(plain)).view(np.float64)
+        slots = self._encoder.decode_complex(plain)
+        return np.fromiter(slots, np.complex128, len(slots)).view(np.float64)
 
     # ----------------------------------------------------------------------------------------------------------------- self-test
 
