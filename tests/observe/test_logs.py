@@ -133,3 +133,15 @@ def test_stderr_is_looked_up_when_a_line_is_written(monkeypatch: pytest.MonkeyPa
 def test_nothing_is_shown_before_logging_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
     get_logger("fedactors.x").info("said")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_of_its_own_takes_what_is_logged_in_a_context_and_nothing_else(tmp_path):
+    log = get_logger("fedactors.test")
+    with logging.configure("info", console="error"), logging.file_of(tmp_path / "a.jsonl", "info", federation="a"):
+        for federation in ("a", "b"):
+            with structlog.contextvars.bound_contextvars(federation=federation, learner="anna"):
+                log.info("joined")
+                log.debug("not of interest")
+        log.info("of nobody")
+    (line,) = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert {"event": "joined", "federation": "a", "learner": "anna"}.items() <= json.loads(line).items()
