@@ -53,15 +53,17 @@ class Desk:
         """Serve one stream."""
         caller = self._guard.caller(stream)
         try:
-            if (serve := self._methods.get(stream.method)) is None:
-                said = f"no method {stream.method!r:.80} is served here; each federation is asked at its own address"
-                raise RemoteProtocolError(said)
-            await serve(stream, caller)
+            await self._methods.get(stream.method, self._explain)(stream, caller)
         except AccessDenied:
             raise
         except (TransportError, ProtocolError) as error:
             log.info("stream_ended", method=stream.method, peer=stream.peer, why=str(error))
             stream.cut(str(error))
+
+    async def _explain(self, stream: Stream, _: Caller) -> None:
+        """Refuse a method, once the question is here: whoever is still asking would not hear why."""
+        await self._doorway.first(stream, stream.receive())
+        raise RemoteProtocolError(f"no method {stream.method!r:.80} is served here; each federation is asked at its own address")
 
     async def _list(self, stream: Stream, _: Caller) -> None:
         await self._doorway.first(stream, read_list(stream))
