@@ -10,6 +10,7 @@ blame     a user's mistake in one line; parent: no orphans
 proximal  FedProx's term, for learners that compute their own gradients
 torch     a PyTorch module and its data as a learner
 sklearn   a scikit-learn estimator and its data as a learner; estimators: which arrays of it travel
+keras     a Keras 3 model and its data as a learner
 flower    a Flower client, unchanged; flower_names: what of flwr it imports, where that is not installed
 script    a script with receive and send, as in NVFlare; scripted: it at work as a learner
 """

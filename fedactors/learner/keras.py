@@ -28,15 +28,21 @@ from fedactors.learner.base import Learner
 from fedactors.model import Array, Layout, Weights
 from fedactors.task import EvaluateParams, TrainParams
 
+
+def _absent(package: str | None) -> ConfigError:
+    """What to say where Keras cannot be imported for want of this package."""
+    if package == "keras":
+        return ExtraMissing("fedactors.learner.keras", "keras", "keras")
+    return ConfigError(
+        f"Keras needs the package {package!r}, which is not installed: set the environment's KERAS_BACKEND to torch, jax or "
+        "tensorflow, whichever is"
+    )
+
+
 try:
     import keras
 except ModuleNotFoundError as error:
-    if error.name == "keras":
-        raise ExtraMissing("fedactors.learner.keras", "keras", "keras") from error
-    raise ConfigError(
-        f"Keras needs the package {error.name!r}, which is not installed: set the environment's KERAS_BACKEND to torch, jax or "
-        "tensorflow, whichever is"
-    ) from error
+    raise _absent(error.name) from error
 from keras.src.utils.naming import reset_uids  # keras.utils.clear_session does so, too, and disturbs what other threads compute
 
 Data: TypeAlias = "tuple[Any, ...]"
