@@ -41,9 +41,9 @@ def _absent(package: str | None) -> ConfigError:
 
 try:
     import keras
+    from keras.src.utils.naming import reset_uids  # clear_session does so, too, and disturbs what other threads compute
 except ModuleNotFoundError as error:
     raise _absent(error.name) from error
-from keras.src.utils.naming import reset_uids  # keras.utils.clear_session does so, too, and disturbs what other threads compute
 
 Data: TypeAlias = "tuple[Any, ...]"
 """Inputs, targets and, if examples weigh unlike, their weights; each is an array [examples, ...], or lists or dicts of such."""
@@ -76,7 +76,7 @@ class KerasLearner(Learner):
         self._variables = {variable.path: variable for variable in self.model.weights}
         federated = {id(variable) for variable in self.model.weights}
         self._seeds = [variable for variable in self.model.variables if id(variable) not in federated]
-        self._optimiser_states = [(variable, _array(variable)) for variable in self.model.optimizer.variables]
+        self._optimiser_states = [(variable, _array(variable).copy()) for variable in self.model.optimizer.variables]
 
     @override
     def get_weights(self) -> Weights:
@@ -205,8 +205,8 @@ def _taken(data: Data, rows: Array) -> Data:
 
 
 def _array(variable: Any) -> Array:
-    """A copy of the variable's values, in its dtype."""
-    return np.array(keras.ops.convert_to_numpy(variable.value))
+    """The variable's values, in its dtype; a view of them where the backend gives one."""
+    return np.asarray(keras.ops.convert_to_numpy(variable.value))
 
 
 def _examples(data: Data | None) -> int:

@@ -118,7 +118,7 @@ def test_training_lowers_the_loss_and_moves_batch_norms_statistics():
     answer, model = trained(one, epochs=4.0)
     before, after = (answer_evaluate(one, weights, EVALUATE) for weights in (model.weights, answer.weights))
     assert after.metrics["loss"] < 0.5 * before.metrics["loss"]
-    assert after.metrics["accuracy"] > 0.9
+    assert after.metrics["accuracy"] > 0.8
     assert answer.weights["sequential/batch_normalization/moving_mean"].any()
     assert not model.weights["sequential/batch_normalization/moving_mean"].any()
 
