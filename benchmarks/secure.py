@@ -3,6 +3,7 @@
     python benchmarks/secure.py --smoke                    a few seconds
     python benchmarks/secure.py --json results.json        1M parameters
     python benchmarks/secure.py --whole                    a round of 10M parameters and 10 learners; the controller's memory
+    python benchmarks/secure.py --precision                how far CKKS' mean of 3, 10 and 100 learners is from FedAvg's
 
 Every row is one way of sending a float32 model, for a million parameters:
 
@@ -13,6 +14,7 @@ Every row is one way of sending a float32 model, for a million parameters:
     add            what the controller does with an update, milliseconds of processor time of one thread; a commit is shared out
                    over them. The median of REPEATS rounds, after one that warms the memory; with compiled kernels unless
                    --kernels numpy says otherwise or numba is not installed
+    by two         the same by the two threads that a controller has, milliseconds of the wall clock
     error          root mean square of what the mean of the updates is off by, in units of the weights' own
     lag            the longest that this process's event loop was held up while a thread sealed, milliseconds
 
@@ -48,9 +50,11 @@ from loop_lag import LagMeter
 from masked_round import Round
 
 from fedactors import Federation, Learner
+from fedactors.actors.compute import Threads
 from fedactors.aggregation import Contribution, Fold, _compiled
 from fedactors.aggregation.ckks_sum import CkksSum
 from fedactors.aggregation.fedavg import FedAvg
+from fedactors.aggregation.lanes import working_in
 from fedactors.errors import StreamClosed
 from fedactors.learner import LearnerClient
 from fedactors.model import Buffer, GlobalModel, Layout, Weights
@@ -72,6 +76,8 @@ from fedactors.transport.malloc import keep_freed_memory
 
 REPEATS = 3
 LEARNERS = 10
+THREADS = 2
+"""That updates are folded in: what `fedactors.actors.compute` has on two cores."""
 ANY_PORT = "grpc://127.0.0.1:0"
 
 
@@ -129,11 +135,11 @@ class Plain(Folded):
 class Ckks(Folded):
     """This project's."""
 
-    def __init__(self, preset: str, weights: Weights) -> None:
+    def __init__(self, preset: str, weights: Weights, learners: int = LEARNERS) -> None:
         from fedactors.privacy.ckks_key import CkksKey
         from fedactors.privacy.ckks_sealing import CkksSealing
 
-        self._sealing = CkksSealing(CkksKey.draw(preset), 100.0, LEARNERS)
+        self._sealing = CkksSealing(CkksKey.draw(preset), 100.0, learners)
         base = GlobalModel.initial(self._sealing.initial(weights, 100))
         super().__init__(f"ckks {preset}", base, CkksSum(PRESETS[preset]).fold(base.layout))
 
@@ -227,6 +233,7 @@ class Row:
     nbytes: float
     upload_s: float
     add_ms: float
+    by_two_ms: float | None
     open_s: float
     error: float
     lag_ms: float
@@ -241,7 +248,7 @@ async def measured(scheme: Scheme, updates: Sequence[Weights], exact: np.ndarray
             sealed = await sealing
         lag = meter.lag.max_ms
     sent = [update for _, update in sealed]
-    combining_s, result = combined(scheme, sent)
+    combining_s, by_two_s, result = combined(scheme, sent)
     opened = [cpu_s(scheme.opened, result) for _ in range(REPEATS)]
     upload_s = await uploaded(sent[0])
     return Row(
@@ -250,20 +257,30 @@ async def measured(scheme: Scheme, updates: Sequence[Weights], exact: np.ndarray
         sum(part.nbytes for part in sent[0]) / millions,
         upload_s / millions,
         1e3 * combining_s / LEARNERS / millions,
+        1e3 * by_two_s / LEARNERS / millions,
         statistics.median(s for s, _ in opened) / millions,
         float(np.sqrt(np.mean((opened[0][1] - exact) ** 2) / np.mean(exact**2))),
         lag,
     )
 
 
-def combined(scheme: Scheme, sent: Sequence[Sequence[Buffer]]) -> tuple[float, Any]:
-    """Seconds that a round of additions and its commit take, and what comes of it."""
-    rounds_s = []
-    for _ in range(1 + REPEATS):
-        adding = [cpu_s(scheme.add, sent[index % len(sent)])[0] for index in range(LEARNERS)]
-        commit_s, result = cpu_s(scheme.commit)
-        rounds_s.append(sum(adding) + commit_s)
-    return statistics.median(rounds_s[1:]), result
+def combined(scheme: Scheme, sent: Sequence[Sequence[Buffer]]) -> tuple[float, float, Any]:
+    """Seconds that a round of additions and its commit take one thread and two, and what comes of it."""
+
+    def combine() -> Any:
+        for index in range(LEARNERS):
+            scheme.add(sent[index % len(sent)])
+        return scheme.commit()
+
+    one_s, two_s = [], []
+    with ThreadPoolExecutor(THREADS) as threads:
+        for _ in range(1 + REPEATS):
+            one_s.append(cpu_s(combine)[0])
+            with working_in(Threads(threads, THREADS)):
+                began = time.perf_counter()
+                result = combine()
+                two_s.append(time.perf_counter() - began)
+    return statistics.median(one_s[1:]), statistics.median(two_s[1:]), result
 
 
 async def masked(updates: Sequence[Weights], lost: int) -> Row:
@@ -288,6 +305,7 @@ async def masked(updates: Sequence[Weights], lost: int) -> Row:
         update.nbytes / millions,
         await uploaded([update]) / millions,
         1e3 * (sum(adding) + commit_s) / len(adding) / millions,
+        None,
         statistics.median(s for s, _ in opened) / millions,
         float(np.sqrt(np.mean((opened[0][1] - exact) ** 2) / np.mean(exact**2))),
         lag,
@@ -340,7 +358,7 @@ async def table(parameters: int) -> list[Row]:
 def shown(rows: Sequence[Row]) -> Iterator[str]:
     """The table, line by line."""
     plain = rows[0]
-    heads = f"{'seal s':>16}{'bytes':>20}{'upload s':>16}{'add ms':>16}{'open s':>16}{'error':>11}{'lag ms':>9}"
+    heads = f"{'seal s':>16}{'bytes':>20}{'upload s':>16}{'add ms':>16}{'by two':>8}{'open s':>16}{'error':>11}{'lag ms':>9}"
     yield f"{'1M parameters':<14}{heads}"
     for row in rows:
         figures = [
@@ -348,13 +366,32 @@ def shown(rows: Sequence[Row]) -> Iterator[str]:
             f"{row.nbytes:,.0f} ({row.nbytes / plain.nbytes:.1f})",
             f"{row.upload_s:.4f} ({row.upload_s / plain.upload_s:.1f})",
             f"{row.add_ms:.2f} ({row.add_ms / plain.add_ms:,.1f})",
+            "-" if row.by_two_ms is None else f"{row.by_two_ms:.2f}",
             f"{row.open_s:.4f} ({row.open_s / plain.open_s:,.0f})",
         ]
-        columns = "".join(f"{figure:>{20 if index == 1 else 16}}" for index, figure in enumerate(figures))
+        columns = "".join(f"{figure:>{width}}" for figure, width in zip(figures, (16, 20, 16, 16, 8, 16), strict=True))
         yield f"{row.scheme:<14}{columns}{row.error:>11.1e}{row.lag_ms:>9.1f}"
     for preset, parameters in PRESETS.items():
         each = ", ".join(f"{sealed_bytes(parameters, count) / count:.3f} of {count:,}" for count in (10**6, 10**7, 10**8))
         yield f"ckks {preset}, bytes a parameter: {each}"
+
+
+def distances(preset: str, parameters: int) -> Iterator[str]:
+    """How far CKKS' mean is from FedAvg's, relative, in the L2 norm: the worst of REPEATS draws."""
+    for learners in (3, 10, 100):
+        found = [distance(preset, parameters, learners, REPEATS * learners + repeat) for repeat in range(REPEATS)]
+        yield f"{preset:<8}{learners:>4} learners: {max(found):.1e}"
+
+
+def distance(preset: str, parameters: int, learners: int, seed: int) -> float:
+    """Of one draw of updates."""
+    updates = [drawn(parameters, seed + index) for index in range(learners)]
+    means = []
+    for scheme in (Plain(updates[0]), Ckks(preset, updates[0], learners)):
+        for update in updates:
+            scheme.add(scheme.sealed(update))
+        means.append(scheme.opened(scheme.commit()))
+    return float(np.linalg.norm(means[1] - means[0]) / np.linalg.norm(means[0]))
 
 
 def sealed_bytes(parameters: CkksParameters, count: int) -> int:
@@ -440,6 +477,7 @@ def main() -> None:
     parser.add_argument("--parameters", type=int, default=1_000_000)
     parser.add_argument("--smoke", action="store_true", help="a twentieth of that")
     parser.add_argument("--whole", action="store_true", help="a round of 10M parameters and 10 learners instead")
+    parser.add_argument("--precision", action="store_true", help="how exact CKKS is instead")
     parser.add_argument("--kernels", choices=("numpy",), help="leave compiled ones out")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -449,6 +487,10 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, kernels of {_compiled.names()}")
     if given.whole:
         return run_whole(given.parameters * 10, LEARNERS)
+    if given.precision:
+        for preset in PRESETS:
+            print(*distances(preset, given.parameters // 20), sep="\n")
+        return None
     rows = asyncio.run(table(given.parameters // 20 if given.smoke else given.parameters))
     print(*shown(rows), sep="\n")
     if given.json:

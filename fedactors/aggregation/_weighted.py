@@ -23,7 +23,7 @@ Measured with 200 equal updates, the worst case: a plain float32 sum is off by 3
 """
 
 COMPILED_BLOCK = 32_768
-"""Elements in a block of many terms that a compiled kernel adds in one call: a model of 100,000 is work for two threads."""
+"""The least elements in a block of many terms that a compiled kernel adds in one call: 100,000 are work for two threads."""
 
 
 class Term(NamedTuple):
@@ -87,7 +87,7 @@ class WeightedMean:
                 total.add_all(scaled, bench)
                 total.mean(out, scale.factors, bench)
 
-        size = BLOCK if _compiled.kernels is None else COMPILED_BLOCK
+        size = BLOCK if _compiled.kernels is None else min(BLOCK, max(COMPILED_BLOCK, self._elements // 8))
         share_out(work, cut(self._layout, size), self._elements * len(scaled))
         zero_padding(out, self._layout)
         return out
