@@ -34,6 +34,7 @@ import uvloop
 
 from fedactors import Federation, Learner
 from fedactors.learner import LearnerClient
+from fedactors.learner.worker import Worker
 from fedactors.record import RoundRecord
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
@@ -80,10 +81,11 @@ class Idle(Learner):
 
 
 async def serve_learners(address: str, first: int, count: int, width: int) -> None:
-    """Some learners in this process, over one connection."""
-    channel = GrpcTransport().connect(Address.parse(address))
-    clients = [LearnerClient(Idle(width), f"learner-{index}", channel) for index in range(first, first + count)]
+    """Some learners in this process, over one connection; they train by turns, so that 200 large models fit into its memory."""
+    channel, worker = GrpcTransport().connect(Address.parse(address)), Worker("learners")
+    clients = [LearnerClient(Idle(width), f"learner-{index}", channel, work=worker) for index in range(first, first + count)]
     await asyncio.gather(*(client.run() for client in clients))
+    worker.stop()
     await channel.close()
 
 
