@@ -36,6 +36,7 @@ from fedactors import Federation, Learner
 from fedactors.learner import LearnerClient
 from fedactors.learner.worker import Worker
 from fedactors.record import RoundRecord
+from fedactors.runtime.garbage import collect_seldom
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.malloc import keep_freed_memory
@@ -219,6 +220,7 @@ def main() -> None:
     parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     keep_freed_memory()
+    collect_seldom()
     uvloop.install()
     if arguments.serve:
         address, first, count, width = arguments.serve

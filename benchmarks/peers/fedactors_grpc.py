@@ -19,12 +19,14 @@ import round as stress
 from marks import started_s
 from runner import Point, request_from_arguments
 
+from fedactors.runtime.garbage import collect_seldom
 from fedactors.transport.malloc import keep_freed_memory
 
 
 def measure() -> Point:
     """One point; round.py's clock starts when the imports are done, this one with the process."""
     keep_freed_memory()
+    collect_seldom()
     uvloop.install()
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         request = request_from_arguments(Path(folder))

@@ -14,6 +14,7 @@ import click
 
 from fedactors.cli.exit_codes import ExitCode
 from fedactors.config.tables import RuntimeTable
+from fedactors.runtime.garbage import collect_seldom
 from fedactors.transport.malloc import keep_freed_memory
 
 T = TypeVar("T")
@@ -113,6 +114,8 @@ def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], runtime: RuntimeTa
         os.environ.setdefault(name, setting)
     if runtime.malloc_tuning:
         keep_freed_memory()
+    if runtime.gc_tuning:
+        collect_seldom()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(runtime.uvloop)) as runner:
             value = runner.run(interrupts.guard(body(interrupts)))
