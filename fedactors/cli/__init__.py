@@ -6,6 +6,7 @@
     controller  the same federation from several terminals or machines,
     learner     one process
     driver      each
+    relay       one learner to a parent, and a controller to others
     serve       many federations in one process
     federations what there is of them: listed, added, stopped
     runs        what there is of runs: how far they came, which can be resumed
