@@ -56,7 +56,8 @@ class Fold(ABC):
     def holds(self, buffer: Buffer) -> bool:  # noqa: ARG002  # most rules hold none
         """Whether an update that was added is still read: its buffer must not change until this is False, or the round closed.
 
-        For a rule that keeps no updates, but is quicker with a few at once: a named and documented number.
+        For a rule that keeps no updates, but is quicker with a few at once: a named and documented number. A fold that hands its
+        updates on to such a one has to ask it.
         """
         return False
 
