@@ -121,6 +121,10 @@ class Rule(ABC):
     exact: ClassVar[bool] = False
     """True where the same updates give the same bits in whatever order they come."""
 
+    elementwise: ClassVar[bool] = False
+    """True where each parameter's result depends on that parameter's values and on numbers of the updates (factors, reports), and
+    nothing but arrays is kept from round to round: such a rule may work on a shard of the model, and give the same bits."""
+
     variates: ClassVar[bool] = False
     """True where models hold control variates, as in `fedactors.variates`; tensors without them are combined all the same."""
 

@@ -38,6 +38,7 @@ class FedAsync(Rule):
 
     alpha: float = 0.6
     weighs: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
     across_rounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -27,6 +28,8 @@ class FedAvg(Rule):
     Source: McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS 2017, Algorithm 1,
     arXiv:1602.05629. There p_i = n_i; here p_i is what the weighting says.
     """
+
+    elementwise: ClassVar[bool] = True
 
     @override
     def fold(self, layout: Layout) -> Fold:

@@ -35,6 +35,7 @@ class FedBuff(Rule):
 
     server_learning_rate: float = 1.0
     needs_base: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.server_learning_rate > 0:

@@ -37,6 +37,7 @@ class FedNova(Rule):
 
     momentum: float = 0.0
     needs_base: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:

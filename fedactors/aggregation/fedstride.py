@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -27,6 +28,7 @@ class FedStride(Rule):
     """
 
     stride: int = 8
+    elementwise: ClassVar[bool] = True
 
     @override
     def fold(self, layout: Layout) -> Fold:

@@ -36,6 +36,15 @@ class Frozen(Wrapping):
         if not self.patterns:
             raise ConfigError("no pattern says which tensors are frozen; use the rule as it is")
 
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]  # as the rule that combines
+        """As the rule that combines."""
+        return self.rule.elementwise
+
+    def freezes(self, layout: Layout) -> bool:
+        """Whether all of it is frozen."""
+        return all(matches(self.patterns, tensor.name) for tensor in layout.tensors)
+
     @override
     def fold(self, layout: Layout) -> Fold:
         """The rule at work on models of this layout; ModelError if all of it is frozen."""

@@ -30,6 +30,7 @@ class Median(Rule):
 
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
     discounts: ClassVar[bool] = False
 
     @override

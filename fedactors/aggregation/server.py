@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -54,6 +54,8 @@ class ServerOptimiser(Rule):
     store, so that a restarted aggregator and a resumed run go on with it.
     """
 
+    elementwise: ClassVar[bool] = True
+
     @abstractmethod
     def stepper(self, size: int, dtype: np.dtype[Any]) -> Stepper:
         """The optimiser at work on a run of so many elements; its state has this dtype."""
@@ -74,6 +76,11 @@ class ServerStep(Wrapping):
 
     optimiser: ServerOptimiser
     rule: Rule
+
+    @property
+    def elementwise(self) -> bool:  # type: ignore[override]  # as the rule that combines
+        """As the rule that combines."""
+        return self.rule.elementwise
 
     @override
     def fold(self, layout: Layout) -> Fold:

@@ -40,6 +40,7 @@ class TrimmedMean(Rule):
     trim: float = 0.2
     keeps_updates: ClassVar[bool] = True
     weighs: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
     discounts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

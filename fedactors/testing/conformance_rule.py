@@ -14,6 +14,7 @@ import numpy as np
 
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.ordered import Ordered
+from fedactors.aggregation.sharded import NOWHERE, InMemory, ShardFold, Waiting, combined, cut
 from fedactors.errors import ModelError
 from fedactors.model import DTYPES, Array, Buffer, GlobalModel, Layout, is_floating
 from fedactors.task import TrainReport
@@ -52,6 +53,8 @@ def check_rule(rule: Rule, *, equal_updates_are_a_fixed_point: bool = True, move
     _gives_the_same_bits_in_any_order(rule)
     _does_not_mind_the_leave_of_a_stranger(rule)
     _goes_on_from_its_state(rule)
+    if rule.elementwise:
+        _gives_the_same_bits_in_shards(rule)
     if rule.variates:
         _combines_tensors_alike_with_variates_and_without(rule)
         _leaves_variates_that_nobody_moves(rule)
@@ -197,6 +200,20 @@ def _gives_the_same_bits_in_any_order(rule: Rule) -> None:
     assert forwards.tobytes() == backwards.tobytes(), (
         "the same updates gave other bits in another order, although ordered by learner"
     )
+
+
+def _gives_the_same_bits_in_shards(rule: Rule) -> None:
+    contributions, current, whole = _enough(rule), _current(), rule.fold(LAYOUT)
+    waiting = [
+        Waiting(replace(one, buffer=NOWHERE, base=None), InMemory(one.buffer), None if one.base is None else InMemory(one.base))
+        for one in contributions
+    ]
+    folds = [ShardFold(rule, shard) for shard in cut(LAYOUT, 3)]
+    for number in ("first", "second"):
+        bits = combined(folds, waiting, current).tobytes()
+        assert bits == _combined(whole, contributions, current).tobytes(), (
+            f"combining the model in shards gives other bits in the {number} round, and the rule says that it is elementwise"
+        )
 
 
 def _does_not_mind_the_leave_of_a_stranger(rule: Rule) -> None:
