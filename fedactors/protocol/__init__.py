@@ -18,6 +18,7 @@ from fedactors.protocol.admin import AdminClient, Verb
 from fedactors.protocol.blobs import (
     BlobReceiver,
     EncodedBlob,
+    Receiver,
     answer_amid_chunks,
     answer_push,
     encode_blob,
@@ -70,7 +71,7 @@ __all__ = [
     "SESSION", "SHIP", "STOP_FEDERATION", "WATCH", "WIRE_VERSION", "AdminClient", "BlobHeader", "BlobReceiver", "BufferPool",
     "Cancel", "Download", "EncodedBlob", "Evaluated", "FetchRefused", "FetchRequest", "FromController", "FromLearner", "Goodbye",
     "GoodbyeReason", "Heartbeat", "Hello", "JoinRefused", "Masking", "Message", "PushAnswer", "PushGrant", "PushOpening",
-    "Session", "SessionLost", "Task", "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push",
+    "Receiver", "Session", "SessionLost", "Task", "TaskFailure", "Upload", "Verb", "Welcome", "answer_amid_chunks", "answer_push",
     "encode_blob", "fetch", "join", "push", "read_fetch", "read_hello", "read_opening", "receive_blob", "refuse", "refuse_fetch",
     "send_blob", "welcome",
 ]  # fmt: skip

@@ -20,7 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+
+from typing_extensions import override
 
 from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed
 from fedactors.model import Buffer, Layout, Version
@@ -114,25 +117,21 @@ def encode_blob(version: Version, layout: Layout, buffer: Buffer, chunk_bytes: i
     return EncodedBlob(version, layout, buffer, chunk_bytes)
 
 
-class BlobReceiver:
-    """Puts chunks into a buffer, in order, and checks each of them.
+class Receiver(ABC):
+    """Takes chunks, in order, and checks each of them.
 
     Attributes:
         received_bytes: so far, in order; the offset that the next chunk must have.
         frames_bytes: of the frames that this receiver has taken.
-        layout: whose buffer it is.
-        out: the buffer.
+        layout: of what is received.
     """
 
-    def __init__(self, layout: Layout, total_bytes: int, out: Buffer, received_bytes: int = 0) -> None:
+    def __init__(self, layout: Layout, total_bytes: int, received_bytes: int = 0) -> None:
         if total_bytes != layout.nbytes:
             raise RemoteProtocolError(f"{total_bytes:,} bytes are announced, the layout takes {layout.nbytes:,}")
-        assert out.nbytes == layout.nbytes
-        assert out.flags.writeable
         self.layout = layout
         self.received_bytes = received_bytes
         self.frames_bytes = 0
-        self.out = out
 
     @property
     def is_complete(self) -> bool:
@@ -151,9 +150,39 @@ class BlobReceiver:
         end = offset + len(data)
         if not data or end > self.layout.nbytes:
             raise RemoteProtocolError(f"a chunk of {len(data):,} bytes at byte {offset:,} of {self.layout.nbytes:,}")
-        self.out.data[offset:end] = data
+        self.put(offset, data)
         self.received_bytes = end
         self.frames_bytes += len(frame)
+
+    @abstractmethod
+    def put(self, offset: int, data: memoryview) -> None:
+        """Keep the next bytes."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has to make room before it takes more."""
+        return False
+
+    async def make_room(self) -> None:  # noqa: B027  # most receivers have room for everything
+        """Put what has come elsewhere."""
+
+
+class BlobReceiver(Receiver):
+    """Puts chunks into a buffer.
+
+    Attributes:
+        out: the buffer.
+    """
+
+    def __init__(self, layout: Layout, total_bytes: int, out: Buffer, received_bytes: int = 0) -> None:
+        super().__init__(layout, total_bytes, received_bytes)
+        assert out.nbytes == layout.nbytes
+        assert out.flags.writeable
+        self.out = out
+
+    @override
+    def put(self, offset: int, data: memoryview) -> None:
+        self.out.data[offset : offset + len(data)] = data
 
 
 async def send_blob(stream: Stream, blob: EncodedBlob, *, layout_known: bool, offset: int = 0) -> int:
@@ -209,7 +238,7 @@ async def refuse_fetch(stream: Stream, why: str) -> None:
     await stream.send(encode_refusal(FetchRefusal(why)))
 
 
-async def receive_blob(stream: Stream, opening: PushOpening, receiver: BlobReceiver) -> None:
+async def receive_blob(stream: Stream, opening: PushOpening, receiver: Receiver) -> None:
     """Grant a push, unless its weights came with the opening, and receive what the receiver does not have yet.
 
     Call it once there is room: until then the learner waits. Failed or cancelled, the receiver says how far it came.
@@ -231,6 +260,8 @@ async def receive_blob(stream: Stream, opening: PushOpening, receiver: BlobRecei
         except TimeoutError:
             raise RemoteProtocolError(f"an upload stands still at byte {receiver.received_bytes:,}") from None
         receiver.feed(frame)
+        if receiver.is_full:
+            await receiver.make_room()
 
 
 async def answer_push(stream: Stream, answer: PushAnswer) -> None:
@@ -242,7 +273,7 @@ async def answer_push(stream: Stream, answer: PushAnswer) -> None:
     await stream.send(encode_reply(answer))
 
 
-async def answer_amid_chunks(stream: Stream, answer: PushAnswer, receiver: BlobReceiver) -> None:
+async def answer_amid_chunks(stream: Stream, answer: PushAnswer, receiver: Receiver) -> None:
     """Say what becomes of a push whose chunks are still coming: nobody wants them any more.
 
     The learner ends the stream when it hears it, unless it has sent everything by then. The receiver's buffer is not touched.
