@@ -224,6 +224,16 @@ def find_learner(entry: str, base_dir: Path) -> None:
         raise ConfigError(f"learner entry {entry!r}: there is no file {(base_dir / place).resolve()}{hint}")
 
 
+def at_home(entry: str, base_dir: Path) -> tuple[str, Path]:
+    """The same entry as it is named from the directory of its file, and that directory; of a module's entry nothing changes."""
+    style, code = _styled(entry)
+    place, wanted = _parted(code)
+    if not place.endswith(".py"):
+        return entry, base_dir.resolve()
+    file = (base_dir / place).resolve()
+    return ":".join(part for part in (style, file.name, wanted) if part), file.parent
+
+
 def _styled(entry: str) -> tuple[str | None, str]:
     """The learner style in front of an entry, if there is one, and the rest. A module of a style's name is still a module."""
     style, _, code = entry.partition(":")

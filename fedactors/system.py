@@ -14,11 +14,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from fedactors import config as configuration
 from fedactors.access.audit import Audit
@@ -38,7 +38,7 @@ from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
 from fedactors.config.differential import local as local_privacy
 from fedactors.config.masking import mask_broker
-from fedactors.errors import ConfigError, FederationFailed, StoreError, TransportError
+from fedactors.errors import ConfigError, ExtraMissing, FederationFailed, StoreError, TransportError
 from fedactors.form import Travelling
 from fedactors.journal import FileJournal, Journal, NoJournal
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
@@ -54,6 +54,9 @@ from fedactors.sharing import Sharing, own_share
 from fedactors.storage import Home, Storage
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
+
+if TYPE_CHECKING:
+    from fedactors.ray.learners import RayLearners
 
 log = get_logger("fedactors.system")
 
@@ -108,6 +111,7 @@ class Federation:
         self._inside = Address("memory", f"{self.config.name}-{secrets.token_hex(4)}")
         self._exits = AsyncExitStack()
         self._learners: dict[LearnerId, asyncio.Task[None]] = {}
+        self._ray: RayLearners | None = None
         self.addresses: tuple[Address, ...] = ()
         self.admin: AdminClient
 
@@ -118,8 +122,11 @@ class Federation:
             AddressError: an address cannot be listened at.
             ConfigError: the list of tokens is needed, and cannot be read.
             StoreError: the model store cannot be opened, or holds versions of a former run.
+            Unreachable: there is no Ray where [ray] says.
         """
         async with AsyncExitStack() as exits:
+            if self.config.runtime.engine == "ray":
+                self._ray = await exits.enter_async_context(_on_ray(self.config))
             share = exits.enter_context(own_share() if self._sharing is None else self._sharing.share())
             compute = Compute(share.threads)
             plan = blueprint(self.config, self._gateway(compute), compute, share.room)
@@ -198,7 +205,7 @@ class Federation:
         id: LearnerId | None = None,  # noqa: A002  # the word that users know
         key: Key | None = None,
     ) -> LearnerId:
-        """Have a learner take part in this process, its code in a thread of its own.
+        """Have a learner take part in this process, its code in a thread of its own; or on Ray, where the configuration says so.
 
         Args:
             learner: an object with a learner's four methods, or an entry: a class or function that makes one of a context.
@@ -209,16 +216,21 @@ class Federation:
             Its identity.
 
         Raises:
-            LearnerFailed: the entry did not make a learner.
+            ConfigError: it is to work on Ray, and cannot be pickled.
+            LearnerFailed: the entry did not make a learner; on Ray, `run` and `events` raise that.
         """
         index = len(self._learners)
         name = f"learner-{index}" if id is None else id
         config = self.config
         context = LearnerContext(name, index, max(config.learners.count, index + 1), config.seed, config.learners.options)
-        made, forms = build_learner(learner, context), configuration.known_forms()
-        client = LearnerClient(made, name, self._channel, federation=config.name, forms=forms, key=key)
-        self._learners[name] = asyncio.create_task(client.run(), name=name)
+        self._learners[name] = asyncio.create_task(self._taking_part(learner, context, key), name=name)
         return name
+
+    def _taking_part(self, learner: Any, context: LearnerContext, key: Key | None) -> Coroutine[Any, Any, None]:
+        if self._ray is not None:
+            return self._ray.taking_part(learner, context, self._channel, key)
+        made, forms = build_learner(learner, context), configuration.known_forms()
+        return LearnerClient(made, context.id, self._channel, federation=self.config.name, forms=forms, key=key).run()
 
     async def _end_learners(self) -> None:
         for task in self._learners.values():
@@ -300,12 +312,13 @@ class Federation:
 
         Raises:
             FederationFailed: they did; the work is cancelled.
+            LearnerFailed: a learner could not be made on Ray.
         """
 
         async def failure() -> Exception:
             return FederationFailed(f"the controller failed too often: {await self._system.wait_failed()!r}")
 
-        return await unless(failure(), work)
+        return await unless(failure(), work if self._ray is None else unless(self._ray.failure(), work))
 
 
 def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
@@ -317,6 +330,14 @@ def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
     if isinstance(config, Config):
         return config
     return configuration.from_mapping(config) if isinstance(config, Mapping) else configuration.read(Path(config))
+
+
+def _on_ray(config: Config) -> AbstractAsyncContextManager[RayLearners]:
+    try:
+        from fedactors.ray.learners import on_ray
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("runtime.engine = 'ray'", "ray", "ray") from error
+    return on_ray(config)
 
 
 async def unless(failure: Coroutine[Any, Any, Exception], work: Coroutine[Any, Any, T]) -> T:

@@ -7,7 +7,7 @@
     [secure] [dp]                                what others may learn from updates
     [compression]                                how updates are made smaller
     [train] [evaluate] [stop]                    what learners do, and until when
-    [liveness] [limits] [runtime]                the machinery
+    [liveness] [limits] [runtime] [ray]          the machinery
     [simulation]                                 how fast and how reliable virtual learners are
 
 Values are taken strictly: "3" is no number, and an unknown key is an error. A table's documented attributes are its keys.
@@ -24,6 +24,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 
 from fedactors.config.compression_tables import CompressionTable
 from fedactors.config.privacy_tables import DpTable, SecureTable
+from fedactors.config.ray_tables import RayTable
 from fedactors.config.security_tables import AccessTable, TlsTable
 from fedactors.config.table import Count, Options, Positive, Table
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
@@ -302,11 +303,14 @@ class RuntimeTable(Table):
     """How the processes run.
 
     Attributes:
+        engine: where the learners that `fedactors up` starts work, or an embedding program adds: "local", in processes or
+            threads of this machine, or "ray", on a Ray cluster as [ray] says.
         uvloop: use uvloop's event loop where it is installed.
         malloc_tuning: let glibc keep freed memory for the next model (faster; up to 512 MiB stay with the process).
         gc_tuning: look for cycles of dead objects after 10,000 new ones rather than 700, and not in what was imported (faster).
     """
 
+    engine: Literal["local", "ray"] = "local"
     uvloop: bool = True
     malloc_tuning: bool = True
     gc_tuning: bool = True
@@ -385,6 +389,7 @@ class Config(Table):
     liveness: LivenessTable = LivenessTable()
     limits: LimitsTable = LimitsTable()
     runtime: RuntimeTable = RuntimeTable()
+    ray: RayTable = RayTable()
     simulation: SimulationTable = SimulationTable()
 
     @model_validator(mode="before")

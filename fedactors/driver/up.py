@@ -1,4 +1,4 @@
-"""A whole federation in one command: controller and driver in this process, learners in processes of their own or in here."""
+"""A whole federation in one command: controller and driver in this process, learners in their own, in here or on Ray."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fedactors.driver.processes import Processes
 from fedactors.driver.run_directory import RunDirectory
 from fedactors.driver.unsealing import KEY_FILE, make_key
 from fedactors.errors import ConfigError
+from fedactors.learner import Entry
 from fedactors.log import get_logger
 from fedactors.privacy.ckks_key import CkksKey
 from fedactors.record import Event, EventKind, Results
@@ -68,11 +69,14 @@ async def run_up(
         FederationFailed: it could not go on.
         LearnerFailed: too few learner processes are left.
     """
-    needed = Needed(config.learners.min)
+    needed, on_ray = Needed(config.learners.min), config.runtime.engine == "ray"
+    if on_ray and in_process:
+        raise ConfigError("--in-process has learners in this process, and runtime.engine = 'ray' on Ray: leave one of them out")
+    own_processes = not (in_process or on_ray)
     async with AsyncExitStack() as exits:
         address = config.controller.address
         addresses = [] if in_process or address is None else [address]
-        if not in_process:  # its own learners come by a socket that nobody else can open, and need no credentials
+        if own_processes:  # its own learners come by a socket that nobody else can open, and need no credentials
             place = exits.enter_context(tempfile.TemporaryDirectory(prefix="fedactors-"))
             addresses.insert(0, f"grpc://{place}/controller.sock")
         federation = await exits.enter_async_context(federation_of(config, directory, addresses))
@@ -81,15 +85,21 @@ async def run_up(
         key = await _key(config, directory, key)
         driver = Driver(config, federation.admin, directory, [needed, *observers], key=key)
         on_driver(driver)
-        if in_process:
-            entry = load_entry(config)
+        if not own_processes:
+            entry = _travelling_entry(config) if on_ray else load_entry(config)
             held = None if key is None else CkksKey.read(key)
             for _ in range(config.learners.count):
                 federation.add_learner(entry, key=held)
-            return await driver.run()
+            return await (federation.unless_failed(driver.run()) if on_ray else driver.run())
         processes = await exits.enter_async_context(Processes(directory.logs))
         await start_learners(config, directory.path / "config.toml", str(federation.addresses[0]), processes, key)
         return await unless(processes.wait_too_few(lambda: needed.learners), driver.run())
+
+
+def _travelling_entry(config: Config) -> Entry:
+    from fedactors.ray.code import travelling_entry
+
+    return travelling_entry(config)
 
 
 async def _key(config: Config, directory: RunDirectory, given: Path | None) -> Path | None:
