@@ -143,13 +143,10 @@ class Layout:
         """
         if buffer.nbytes != self.nbytes:
             raise LayoutMismatch(f"the layout takes {self.nbytes:,} bytes, the buffer has {buffer.nbytes:,}")
-        return {
-            tensor.name: buffer[tensor.offset : tensor.offset + tensor.nbytes].view(DTYPES[tensor.dtype]).reshape(tensor.shape)
-            for tensor in self.tensors
-        }
+        return {name: np.ndarray(shape, dtype, buffer, offset) for name, shape, dtype, offset in self._places}
 
     def pack(self, weights: Weights, out: Buffer | None = None) -> Buffer:
-        """Copy `weights` into `out`, or into a new buffer, and return it.
+        """Copy `weights` into `out`, or into a new buffer, and return it. Whatever was in `out`, its padding is zero then.
 
         Raises:
             LayoutMismatch: names, shapes or dtypes differ from this layout; the message names the first difference.
@@ -157,27 +154,39 @@ class Layout:
         difference = self.difference(weights)
         if difference is not None:
             raise LayoutMismatch(difference)
-        buffer = np.zeros(self.nbytes, np.uint8) if out is None else out
+        buffer = np.empty(self.nbytes, np.uint8) if out is None else out
+        for start, end in self._gaps:
+            buffer[start:end] = 0
         for name, view in self.views(buffer).items():
-            np.copyto(view, weights[name])
+            view[...] = weights[name]
         return buffer
 
     def difference(self, weights: Weights) -> str | None:
         """The first way in which `weights` differ from this layout, in words; None if they fit."""
-        for tensor in self.tensors:
-            array = weights.get(tensor.name)
+        for tensor, (name, shape, dtype, _) in zip(self.tensors, self._places, strict=True):
+            array = weights.get(name)
             if array is None:
                 return f"tensor {tensor.name!r} is missing; the global model has {tensor}"
-            if array.shape != tensor.shape:
+            if array.shape != shape:
                 return f"tensor {tensor.name!r} has shape {list(array.shape)}; the global model has {tensor}"
-            if array.dtype.newbyteorder("=") != DTYPES[tensor.dtype]:
+            if array.dtype != dtype and array.dtype.newbyteorder("=") != dtype:
                 return f"tensor {tensor.name!r} has dtype {array.dtype}; the global model has {tensor}"
-        extra = [name for name in weights if name not in self._names]
-        return f"tensor {extra[0]!r} is not in the global model" if extra else None
+        if len(weights) == len(self.tensors):
+            return None
+        names = {tensor.name for tensor in self.tensors}
+        return f"tensor {next(name for name in weights if name not in names)!r} is not in the global model"
 
     @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(tensor.name for tensor in self.tensors)
+    def _places(self) -> tuple[tuple[str, tuple[int, ...], np.dtype[Any], int], ...]:
+        """(name, shape, dtype, offset) of each tensor: a model has hundreds, and each is looked at several times a round."""
+        return tuple((tensor.name, tensor.shape, DTYPES[tensor.dtype], tensor.offset) for tensor in self.tensors)
+
+    @cached_property
+    def _gaps(self) -> tuple[tuple[int, int], ...]:
+        """(first byte, end byte) of the padding behind each tensor that has some."""
+        nexts = [*(tensor.offset for tensor in self.tensors[1:]), self.nbytes]
+        ends = [tensor.offset + tensor.nbytes for tensor in self.tensors]
+        return tuple((end, following) for end, following in zip(ends, nexts, strict=True) if end < following)
 
     def runs(self) -> tuple[tuple[str, int, int], ...]:
         """(dtype, first byte, end byte) of each longest stretch of one dtype, padding included.

@@ -78,6 +78,16 @@ def test_what_is_packed_is_what_the_views_show(drawn, seed):
 
 
 @fixed
+@given(specs, st.integers(0, 99))
+def test_what_a_buffer_held_before_is_not_in_what_is_packed_into_it(drawn, seed):
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.integers(0, 2, shape).astype(DTYPES[dtype]) for name, dtype, shape in drawn}
+    layout = Layout.of(weights)
+    packed = [layout.pack(weights, out=np.full(layout.nbytes, value, np.uint8)) for value in (0, 255)]
+    np.testing.assert_array_equal(*packed)
+
+
+@fixed
 @given(specs)
 def test_layout_travels_as_its_specs(drawn):
     layout = Layout.from_specs(drawn)

@@ -109,7 +109,8 @@ def answer_evaluate(learner: Learner, weights: Weights, params: EvaluateParams) 
 
 def given(weights: Weights) -> AnyWeights:
     """Weights as the learner knows them: in order, if their names were made from their order."""
-    return list(weights.values()) if list(weights) == _ordinals(len(weights)) else weights
+    ordered = "0000" in weights and list(weights) == _ordinals(len(weights))
+    return list(weights.values()) if ordered else weights
 
 
 def _ordinals(count: int) -> list[str]:
