@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -383,6 +384,8 @@ def blueprint(
             scope=configuration.kept_scope(config),
             uploads_max=config.limits.uploads_max,
             form=configuration.build_form(config),
+            shards=config.aggregation.shards,
+            shards_dir=shards_dir(config),
         ),
         training=training_plan(config),
         gateway=gateway,
@@ -392,6 +395,19 @@ def blueprint(
         masks=mask_broker(config),
         room=room,
     )
+
+
+def shards_dir(config: Config) -> Path:
+    """Where updates to a model in shards wait.
+
+    Raises:
+        ConfigError: that is no directory.
+    """
+    table = config.aggregation
+    directory = config.base_dir / Path(table.shards_dir or gettempdir()).expanduser()
+    if table.shards > 1 and not directory.is_dir():
+        raise ConfigError(f"updates cannot wait in {directory}, which is no directory: name one as aggregation.shards_dir")
+    return directory
 
 
 def training_plan(config: Config) -> TrainingPlan:

@@ -58,6 +58,8 @@ class Refusal(enum.StrEnum):
     """A count is negative, a number is not finite, or there are too many metrics."""
     MASKING = "masking"
     """Its learner takes no part in the round's masked sum: it gave no keys or shares in time, or too few others did."""
+    NO_ROOM = "no_room"
+    """The controller's disk, where updates to a model in shards wait, is full."""
     LEARNER_FAILED = "learner_failed"
     """The learner's own code raised."""
 

@@ -20,6 +20,7 @@ from fedactors.actors.messages import (
     Order,
     ReturnBuffer,
 )
+from fedactors.actors.spill import as_buffer
 from fedactors.errors import Rejected, RemoteProtocolError, UpdateRefused
 from fedactors.model import Layout
 from fedactors.protocol import (
@@ -124,7 +125,7 @@ class AdminDesk:
         raise Rejected(f"the federation has a model already, version {model.version}")
 
     async def _receive(self, stream: Stream, opening: PushOpening, layout: Layout) -> None:
-        buffer = (await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes))).buffer
+        buffer = as_buffer((await self._actors.aggregator.ask(BorrowBuffer(layout.nbytes, in_memory=True))).buffer)
         try:
             await receive_blob(stream, opening, BlobReceiver(layout, layout.nbytes, buffer))
         except BaseException:

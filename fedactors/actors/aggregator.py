@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from typing_extensions import override
@@ -42,6 +44,7 @@ from fedactors.actors.messages import (
     Verdict,
 )
 from fedactors.actors.room import BOUNDLESS, Room
+from fedactors.actors.spill import Held, Spill, as_buffer
 from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
 from fedactors.aggregation.masked import MaskedFold
@@ -75,6 +78,8 @@ class AggregationPlan:
             memory of a round.
         buffers_kept: idle receive buffers that stay warm for the next upload.
         form: in which updates may travel.
+        shards: contiguous stretches that the model is combined in, >= 1; with more than one, updates wait outside of memory.
+        shards_dir: where they do.
     """
 
     rule: Rule
@@ -84,6 +89,8 @@ class AggregationPlan:
     uploads_max: int = 4
     buffers_kept: int = 4
     form: Form = IDENTITY
+    shards: int = 1
+    shards_dir: Path = field(default_factory=lambda: Path(gettempdir()))
 
     @property
     def needs_base(self) -> bool:
@@ -120,7 +127,7 @@ class Aggregator(Actor[ToAggregator]):
         self._pool = BufferPool(plan.buffers_kept)
         self._room = room
         self._slots = UploadSlots(plan.uploads_max, self._pool, room)
-        self._held: list[Buffer] = []
+        self._held: list[Held] = []
         self._bases: dict[Version, Buffer] = {}
 
     @override
@@ -130,8 +137,16 @@ class Aggregator(Actor[ToAggregator]):
             model = await self._store.ask(GetModel())
         except Rejected:
             return  # the federation is new: Initialise brings the model
-        self._fold = await self._state.restored(self._plan.rule, model, self._journal.story.here)
+        await self._restore(model)
         self._move_on(model)
+
+    async def _restore(self, model: GlobalModel) -> None:
+        """Go on from the newest version."""
+        self._fold = await self._state.restored(self._plan.rule, model, self._journal.story.here)
+
+    def _begin(self, layout: Layout) -> None:
+        """Begin with version 0."""
+        self._fold = self._plan.rule.fold(layout)
 
     @override
     def stopped(self, reason: BaseException | None) -> None:
@@ -143,7 +158,7 @@ class Aggregator(Actor[ToAggregator]):
     def borrow(self, message: BorrowBuffer) -> Deferred[Loan]:
         """Lend a buffer now, or as soon as there is a place."""
         deferred: Deferred[Loan] = self.reply_later()
-        self._slots.wish(Wish(message.learner, message.nbytes, message.upload, deferred))
+        self._slots.wish(Wish(message.learner, message.nbytes, message.upload, deferred, message.in_memory))
         self._lend_on()
         return deferred
 
@@ -151,7 +166,7 @@ class Aggregator(Actor[ToAggregator]):
     def take_back(self, message: ReturnBuffer) -> None:
         """An upload came to nothing."""
         if self._upload_over(message.buffer):
-            self._pool.give(message.buffer)
+            self._give(message.buffer)
 
     @handle
     def park(self, message: ParkBuffer) -> None:
@@ -175,7 +190,12 @@ class Aggregator(Actor[ToAggregator]):
         """Another federation has given memory back."""
         self._lend_on()
 
-    def _upload_over(self, buffer: Buffer) -> bool:
+    def _give(self, held: Held) -> None:
+        """What an update was received into makes room for another."""
+        assert not isinstance(held, Spill), "updates are received into memory"
+        self._pool.give(held)
+
+    def _upload_over(self, buffer: Held) -> bool:
         """Whether the buffer was lent here, and not by an instance that failed."""
         was_lent = self._slots.over(buffer, self.clock.now())
         self._lend_on()
@@ -201,7 +221,7 @@ class Aggregator(Actor[ToAggregator]):
         self._check(message.layout)
         model = GlobalModel(0, message.layout, message.buffer)
         await self._store.ask(PutModel(model))
-        self._fold = self._plan.rule.fold(model.layout)
+        self._begin(model.layout)
         self._move_on(model)
         self._controller.tell(Initialised(message.source, model))
 
@@ -269,14 +289,14 @@ class Aggregator(Actor[ToAggregator]):
         """Fold an offered update, in a thread where it is big."""
         if opened is not offer:
             base = self._base(staleness) if offer.form.needs_base else model.buffer
-            offer.form.unpack(offer.buffer, base, model.layout, opened.buffer)
+            offer.form.unpack(as_buffer(offer.buffer), base, model.layout, as_buffer(opened.buffer))
         self._folding().add(self._contribution(opened, staleness))
 
     def _folded(self, message: FoldUpdate, offer: Offer, opened: Offer) -> None:
         if message.answer_to is not None:
             message.answer_to.tell(Verdict(message.task, None, ""))
         if offer is not opened and offer.borrowed:
-            self._pool.give(offer.buffer)
+            self._give(offer.buffer)
         if opened.borrowed:
             self._held.append(opened.buffer)
         if not self._plan.rule.keeps_updates:
@@ -293,8 +313,14 @@ class Aggregator(Actor[ToAggregator]):
             log.warning("update_not_recalled", learner=counted.learner, why=str(gone))
             message.reply_to.tell(NotRecalled(message.task))
             return
-        self._offers[message.task] = Offer(message.task, counted.learner, counted.report, kept.buffer, borrowed=False, form=form)
+        held = await self._recalled(kept.buffer)
+        borrowed = held is not kept.buffer
+        self._offers[message.task] = Offer(message.task, counted.learner, counted.report, held, borrowed, form)
         message.reply_to.tell(UpdateHere(message.task, counted.learner, counted.report, 0, 0))
+
+    async def _recalled(self, buffer: Buffer) -> Held:
+        """Where an update that was kept waits until it is folded."""
+        return buffer
 
     def _form_of(self, kept: LearnerModel) -> Form:
         """In which form an update travelled that was kept.
@@ -316,7 +342,7 @@ class Aggregator(Actor[ToAggregator]):
         discount = self._plan.discount.factor(staleness)
         return Contribution(
             offer.learner,
-            offer.buffer,
+            as_buffer(offer.buffer),
             self._plan.weighting.factor(offer.report) * discount,
             staleness,
             discount,
@@ -341,35 +367,51 @@ class Aggregator(Actor[ToAggregator]):
         """Forget an offered update."""
         offer = self._offers.pop(message.task, None)
         if offer is not None and offer.borrowed:
-            self._pool.give(offer.buffer)
+            self._give(offer.buffer)
 
     @handle
     async def combine(self, message: CombineRound) -> None:
         """Commit a version and have it kept before anybody hears of it."""
-        current, fold = self._model, self._folding()
-        assert current is not None
+        current = self._model
+        assert current is not None, "rounds are combined only once there is a model"
         try:
-            if self._masks is not None:
-                await self._unmask(message.round, fold, self._masks)
-            buffer = await self._compute.run((2 + len(self._held)) * current.buffer.nbytes, fold.commit, current)
+            buffer = await self._combined(message.round, current)
         except ModelError as error:
             self._release()
             message.reply_to.tell(NotCombined(message.round, str(error)))
             return
         self._release()
-        version = await self._commit(GlobalModel(current.version + 1, current.layout, buffer), fold, message)
+        version = await self._commit(GlobalModel(current.version + 1, current.layout, buffer), message)
         message.reply_to.tell(Combined(message.round, version))
 
-    async def _commit(self, model: GlobalModel, fold: Fold, asked: CombineRound) -> Version:
+    async def _combined(self, round_: Round, current: GlobalModel) -> Buffer:
+        """The next version's buffer.
+
+        Raises:
+            ModelError: what was folded cannot be combined.
+        """
+        fold = self._folding()
+        if self._masks is not None:
+            await self._unmask(round_, fold, self._masks)
+        return await self._compute.run((2 + len(self._held)) * current.buffer.nbytes, fold.commit, current)
+
+    async def _commit(self, model: GlobalModel, asked: CombineRound) -> Version:
         """Make this the newest version; which that is."""
-        state = fold.state()
-        await self._state.keep(state, model.version)
+        await self._keep_state(model.version)
         self._kept.committing(asked.round, model.version)
         await self._store.ask(PutModel(model))
         self._kept.committed()
-        self._state.committed(state)
+        self._state_kept()
         self._move_on(model, asked.unused)
         return model.version
+
+    async def _keep_state(self, version: Version) -> None:
+        """Keep what the rule keeps with a version that is about to be kept."""
+        await self._state.keep(self._folding().state(), version)
+
+    def _state_kept(self) -> None:
+        """That version is kept."""
+        self._state.committed(self._folding().state())
 
     async def _unmask(self, round_: Round, fold: Fold, masks: ActorRef[ToMaskBroker]) -> None:
         """Have the learners whose masked updates are in the sum say how it is read; the broker bounds how long that takes."""
@@ -389,18 +431,18 @@ class Aggregator(Actor[ToAggregator]):
     def _let_go(self) -> None:
         """Of the updates that were folded, those that the rule does not read any more make room for others."""
         held, fold = self._held, self._folding()
-        self._held = [buffer for buffer in held if fold.holds(buffer)]
+        self._held = [buffer for buffer in held if fold.holds(as_buffer(buffer))]
         if len(held) > 1:
             self._pool.grow(len(held))
         for buffer in held:
-            if not fold.holds(buffer):
-                self._pool.give(buffer)
+            if not fold.holds(as_buffer(buffer)):
+                self._give(buffer)
 
     def _release(self) -> None:
         """The rule is done with the updates that it kept: their buffers stay warm for the next round."""
         self._pool.grow(len(self._held))
         for buffer in self._held:
-            self._pool.give(buffer)
+            self._give(buffer)
         self._held.clear()
 
     def _folding(self) -> Fold:

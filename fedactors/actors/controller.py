@@ -53,6 +53,7 @@ from fedactors.actors.messages import (
 )
 from fedactors.actors.model_store import ModelStore
 from fedactors.actors.scheduler import Scheduler
+from fedactors.actors.sharded_aggregator import ShardedAggregator
 from fedactors.actors.watchers import Watchers
 from fedactors.errors import Rejected
 from fedactors.journal import UnendedRound
@@ -104,10 +105,12 @@ class Controller(Actor[ToController]):
     @override
     def started(self) -> None:
         plan, life = self._plan, self._life
-        self._store = store = self.spawn(partial(ModelStore, plan.storage, plan.chunk_bytes), name="store")
+        self._store = store = self.spawn(
+            partial(ModelStore, plan.storage, plan.chunk_bytes, is_lean=plan.aggregation.shards > 1), name="store"
+        )
         masks = None if plan.masks is None else self.spawn(plan.masks, name="masks")
         self._aggregator = aggregator = self.spawn(
-            partial(self.aggregator, plan.aggregation, store, self.ref, plan.compute, life.journal, masks, plan.room),
+            partial(self._aggregates, plan.aggregation, store, self.ref, plan.compute, life.journal, masks, plan.room),
             name="aggregator",
         )
         self._scheduler = self.spawn(
@@ -117,6 +120,10 @@ class Controller(Actor[ToController]):
         self._gateway = self.spawn(partial(plan.gateway, neighbours), name="gateway")
         if life.phase is Phase.TRAINING:
             self._watch_duration()
+
+    @property
+    def _aggregates(self) -> type[Aggregator]:
+        return self.aggregator if self._plan.aggregation.shards == 1 else ShardedAggregator
 
     # ------------------------------------------------------------------------------------------------------------- life cycle
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from fedactors.actors.compute import Compute
 from fedactors.actors.messages import BorrowBuffer, ParkBuffer, ReturnBuffer, ToAggregator, Verdict
+from fedactors.actors.spill import Held, Spill
+from fedactors.actors.spilling import SpillingReceiver
 from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.errors import StreamClosed, UpdateRefused
 from fedactors.form import IDENTITY, Form
 from fedactors.model import Buffer, Layout, LearnerId
-from fedactors.protocol import BlobReceiver, PushOpening, Task, receive_blob
+from fedactors.protocol import BlobReceiver, PushOpening, Receiver, Task, receive_blob
 from fedactors.runtime import ActorRef
-from fedactors.task import Refusal
+from fedactors.task import Refusal, TaskKind
 from fedactors.transport import Stream
 
 
@@ -62,8 +64,8 @@ class OpenTask:
     layout: Layout | None
     delivered: bool = False
     verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    attempt: asyncio.Task[Buffer] | None = None
-    receiver: BlobReceiver | None = None
+    attempt: asyncio.Task[Held] | None = None
+    receiver: Receiver | None = None
 
 
 class Intake:
@@ -80,8 +82,8 @@ class Intake:
         self._compute = compute
         self._refuse_not_finite = refuse_not_finite
 
-    async def take(self, open_task: OpenTask, stream: Stream, opening: PushOpening, expected: Expected) -> Buffer | None:
-        """The weights in a borrowed buffer; None if the task is decided before they are here.
+    async def take(self, open_task: OpenTask, stream: Stream, opening: PushOpening, expected: Expected) -> Held | None:
+        """The weights in a borrowed buffer, or spill; None if the task is decided before they are here.
 
         An attempt that is cut leaves what has come to the next one; a next one that comes before this one has noticed ends it.
 
@@ -109,20 +111,20 @@ class Intake:
             raise StreamClosed("the learner has begun to deliver the same weights again")
         return attempt.result()
 
-    async def _abandon(self, attempt: asyncio.Task[Buffer]) -> None:
+    async def _abandon(self, attempt: asyncio.Task[Held]) -> None:
         attempt.cancel()
         await asyncio.wait([attempt])
         if not attempt.cancelled() and attempt.exception() is None:
             self._aggregator.tell(ReturnBuffer(attempt.result()))
 
-    async def _receive(self, open_task: OpenTask, stream: Stream, opening: PushOpening, expected: Expected) -> Buffer:
-        open_task.receiver, layout = None, expected.layout
+    async def _receive(self, open_task: OpenTask, stream: Stream, opening: PushOpening, expected: Expected) -> Held:
+        open_task.receiver = None
         upload = (opening.task, opening.upload) if opening.upload and not opening.chunk else None
-        loan = await self._borrow(layout.nbytes, upload)
-        receiver = open_task.receiver = BlobReceiver(layout, layout.nbytes, loan.buffer, loan.received_bytes)
+        loan = await self._borrow(expected.layout.nbytes, upload, in_memory=open_task.task.kind is TaskKind.INITIALISE)
+        receiver = open_task.receiver = self._receiver(expected.layout, loan)
         try:
             await receive_blob(stream, opening, receiver)
-            await self._check(expected, loan.buffer)
+            await self._check(expected, receiver)
         except (StreamClosed, asyncio.CancelledError):
             wanted = upload is not None and not open_task.verdict.done()
             self._give_up(upload if wanted else None, receiver)
@@ -134,8 +136,14 @@ class Intake:
             self.bytes_up += receiver.frames_bytes
         return loan.buffer
 
-    async def _borrow(self, nbytes: int, upload: UploadId | None) -> Loan:
-        asked = self._aggregator.ask(BorrowBuffer(nbytes, self._learner, upload))
+    def _receiver(self, layout: Layout, loan: Loan) -> BlobReceiver | SpillingReceiver:
+        held, received_bytes = loan.buffer, loan.received_bytes
+        if isinstance(held, Spill):
+            return SpillingReceiver(layout, held, received_bytes, self._compute, refuse_not_finite=self._refuse_not_finite)
+        return BlobReceiver(layout, layout.nbytes, held, received_bytes)
+
+    async def _borrow(self, nbytes: int, upload: UploadId | None, *, in_memory: bool) -> Loan:
+        asked = self._aggregator.ask(BorrowBuffer(nbytes, self._learner, upload, in_memory))
         try:
             return await asked
         except asyncio.CancelledError:
@@ -143,14 +151,26 @@ class Intake:
                 self._aggregator.tell(ReturnBuffer(asked.result().buffer))
             raise
 
-    async def _check(self, expected: Expected, buffer: Buffer) -> None:
+    async def _check(self, expected: Expected, receiver: BlobReceiver | SpillingReceiver) -> None:
+        if isinstance(receiver, SpillingReceiver):
+            await receiver.settle()  # it has looked at every window
+            return
+        buffer = receiver.out
         refusal = await self._compute.run(buffer.nbytes, expected.refusal, buffer, refuse_not_finite=self._refuse_not_finite)
         if refusal is not None:
             raise refusal
 
-    def _give_up(self, upload: UploadId | None, receiver: BlobReceiver) -> None:
+    def _give_up(self, upload: UploadId | None, receiver: BlobReceiver | SpillingReceiver) -> None:
         """Leave what has come to another attempt, if there may be one; else to nobody."""
-        if upload is not None and receiver.received_bytes:
-            self._aggregator.tell(ParkBuffer(upload, Loan(receiver.out, receiver.received_bytes)))
+        left = _left_by(receiver)
+        if upload is not None and left.received_bytes:
+            self._aggregator.tell(ParkBuffer(upload, left))
         else:
-            self._aggregator.tell(ReturnBuffer(receiver.out))
+            self._aggregator.tell(ReturnBuffer(left.buffer))
+
+
+def _left_by(receiver: BlobReceiver | SpillingReceiver) -> Loan:
+    """What an attempt that ends leaves to the next one."""
+    if isinstance(receiver, SpillingReceiver):
+        return Loan(receiver.spill, receiver.written_bytes)
+    return Loan(receiver.out, receiver.received_bytes)

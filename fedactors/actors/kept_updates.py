@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from fedactors.actors.messages import FoldUpdate, ForgetUpdates, GetUpdate, Offer, PutModel, Recall, ToModelStore
+from fedactors.actors.spill import as_buffer
 from fedactors.journal import Committing, Counted, Journal
 from fedactors.model import GlobalModel, LearnerId, Version
 from fedactors.runtime import ActorRef
@@ -31,7 +32,7 @@ class KeptUpdates:
         self._learners[offer.learner] = None
         sequence = next(self._sequences)
         started_from, layout = newest.version - message.staleness, offer.form.layout(newest.layout)
-        await self._store.ask(PutModel(LearnerModel(offer.learner, sequence, started_from, layout, offer.buffer)))
+        await self._store.ask(PutModel(LearnerModel(offer.learner, sequence, started_from, layout, as_buffer(offer.buffer))))
         counted = Counted(message.task, offer.learner, message.round, sequence, message.staleness, offer.report)
         self._journal.write(counted)
 

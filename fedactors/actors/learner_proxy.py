@@ -44,13 +44,13 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
+from fedactors.actors.spill import Held, as_buffer
 from fedactors.aggregation import Rule, Weighting
 from fedactors.errors import ActorError, ModelError, ProtocolError, Rejected, StreamClosed, TransportError, UpdateRefused
 from fedactors.form import IDENTITY, Travelling
 from fedactors.log import get_logger, one_line
-from fedactors.model import Buffer, Layout
+from fedactors.model import Layout
 from fedactors.protocol import (
-    BlobReceiver,
     Cancel,
     Evaluated,
     Goodbye,
@@ -59,6 +59,7 @@ from fedactors.protocol import (
     Masking,
     PushAnswer,
     PushOpening,
+    Receiver,
     Session,
     Task,
     TaskFailure,
@@ -355,7 +356,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         if (decided := self._decided.get(opening.task)) is not None:
             await answer_push(stream, _said(decided))
             return
-        unwanted: BlobReceiver | None = None
+        unwanted: Receiver | None = None
         try:
             open_task, expected = self._expected(opening)
             if not open_task.delivered:
@@ -427,7 +428,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             raise UpdateRefused(Refusal.LAYOUT, f"the model has {layout.nbytes:,} bytes, more than {limit}")
         return layout
 
-    async def _deliver(self, open_task: OpenTask, opening: PushOpening, expected: Expected, buffer: Buffer) -> None:
+    async def _deliver(self, open_task: OpenTask, opening: PushOpening, expected: Expected, buffer: Held) -> None:
         """Hand weights on; those of a task that was answered or cancelled while they came are dropped."""
         task, aggregator = open_task.task, self._to.aggregator
         if open_task.delivered or open_task.verdict.done():
@@ -436,7 +437,7 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         open_task.delivered = True
         if task.kind is TaskKind.INITIALISE:
             try:
-                await aggregator.ask(Initialise(self._learner, expected.model, buffer))
+                await aggregator.ask(Initialise(self._learner, expected.model, as_buffer(buffer)))
             except Rejected as refusal:
                 open_task.delivered = False
                 raise UpdateRefused(Refusal.LAYOUT, str(refusal)) from refusal

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedactors.access.callers import Caller
+from fedactors.actors.spill import Held
 from fedactors.actors.training_plan import TrainingPlan
 from fedactors.actors.upload_slots import Loan, UploadId
 from fedactors.form import IDENTITY, Form
@@ -345,18 +346,20 @@ class BorrowBuffer(Request[Loan]):
         nbytes: of the model.
         learner: whose update it is; empty: a driver's.
         upload: which upload it is, if it may go on where an earlier attempt was cut.
+        in_memory: one in memory is needed, although updates wait elsewhere.
     """
 
     nbytes: int
     learner: LearnerId = ""
     upload: UploadId | None = None
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnBuffer:
     """The upload came to nothing."""
 
-    buffer: Buffer
+    buffer: Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +408,7 @@ class Offer:
     task: TaskId
     learner: LearnerId
     report: TrainReport
-    buffer: Buffer
+    buffer: Held
     borrowed: bool = True
     form: Form = IDENTITY
 

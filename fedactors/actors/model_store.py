@@ -20,7 +20,8 @@ from fedactors.actors.messages import (
 from fedactors.errors import NoSuchModel, Rejected, StoreError
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel, Version
-from fedactors.protocol import EncodedBlob, encode_blob
+from fedactors.protocol import EncodedBlob
+from fedactors.protocol.blobs import FRAMES_KEPT_BYTES_MAX
 from fedactors.runtime import Actor, handle
 from fedactors.storage.base import Storage
 from fedactors.storage.entries import Entry, LearnerModel, RuleState, rule_owner
@@ -32,16 +33,21 @@ UPDATES_SEARCHED = 1_000
 """Of one learner: more never count in one round."""
 BLOBS_KEPT = 2
 """Encoded versions in memory: the newest, and the one before it for learners that are still at it."""
+LEAN_FRAMES_BYTES_MAX = 16 * 1024**2
+"""Of frames that are kept of a large model: those that streams which run side by side are at."""
 
 
 class ModelStore(Actor[ToModelStore]):
     """Fronts a storage backend, which is open already and outlives a restart of this actor."""
 
-    def __init__(self, storage: Storage, chunk_bytes: int) -> None:
+    def __init__(self, storage: Storage, chunk_bytes: int, *, is_lean: bool = False) -> None:
+        """In front of a backend; `is_lean`: hold no version in memory but the newest, for models that are large."""
         self._storage = storage
         self._chunk_bytes = chunk_bytes
+        self._frames_bytes_max = LEAN_FRAMES_BYTES_MAX if is_lean else FRAMES_KEPT_BYTES_MAX
+        self._is_lean = is_lean
         self._newest: Version | None = None
-        self._blobs: OrderedDict[Version | None, EncodedBlob] = OrderedDict()
+        self._blobs: OrderedDict[Version, EncodedBlob] = OrderedDict()
 
     @handle
     async def put(self, message: PutModel) -> None:
@@ -50,6 +56,16 @@ class ModelStore(Actor[ToModelStore]):
         if isinstance(message.model, GlobalModel):
             self._newest = message.model.version
             self._encode(message.model)  # learners will ask for it, and reading it back would take time
+            if self._is_lean:
+                await self._let_go(message.model.version)
+
+    async def _let_go(self, newest: Version) -> None:
+        """Send older versions from where the backend has them."""
+        for version in [version for version in self._blobs if version != newest]:
+            try:
+                self._blobs[version].move((await self._storage.get(version)).buffer)
+            except StoreError:
+                del self._blobs[version]  # who is at it has it; nobody else will get it
 
     @handle
     async def replace(self, message: ReplaceModels) -> None:
@@ -112,7 +128,7 @@ class ModelStore(Actor[ToModelStore]):
     async def blob(self, message: GetBlob) -> EncodedBlob:
         """A version as frames. Rejected, too, where it cannot be read: that is told to whoever asked, and others go on."""
         version = self._newest if message.version is None else message.version
-        if version in self._blobs:
+        if version is not None and version in self._blobs:
             return self._blobs[version]
         try:
             model = await self._find(version)
@@ -121,7 +137,9 @@ class ModelStore(Actor[ToModelStore]):
         return self._blobs.get(model.version) or self._encode(model)
 
     def _encode(self, model: GlobalModel) -> EncodedBlob:
-        blob = self._blobs[model.version] = encode_blob(model.version, model.layout, model.buffer, self._chunk_bytes)
+        blob = self._blobs[model.version] = EncodedBlob(
+            model.version, model.layout, model.buffer, self._chunk_bytes, self._frames_bytes_max
+        )
         while len(self._blobs) > BLOBS_KEPT:
             self._blobs.popitem(last=False)
         return blob

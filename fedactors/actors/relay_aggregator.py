@@ -9,7 +9,7 @@ from typing_extensions import override
 from fedactors.actors.aggregator import Aggregator
 from fedactors.actors.messages import CombineRound, DropRound, Offer
 from fedactors.actors.relay_messages import Adopt, Summed
-from fedactors.aggregation import Contribution, Fold
+from fedactors.aggregation import Contribution
 from fedactors.aggregation.stand_in import Weighed, stand_in
 from fedactors.model import GlobalModel, Version
 from fedactors.runtime import ActorRef, handle
@@ -48,7 +48,7 @@ class RelayAggregator(Aggregator):
         return contribution
 
     @override
-    async def _commit(self, model: GlobalModel, fold: Fold, asked: CombineRound) -> Version:
+    async def _commit(self, model: GlobalModel, asked: CombineRound) -> Version:
         """The version that the round began from stays the newest here: the parent will say what comes next."""
         parts, self._weighed = self._weighed, []
         summed = Summed(asked.round, model.buffer, stand_in(parts, self._plan.weighting))

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fedactors.actors.room import BOUNDLESS, Room
+from fedactors.actors.spill import Held, Spill, Spills
 from fedactors.errors import Rejected, UpdateRefused
-from fedactors.model import Buffer, LearnerId
+from fedactors.model import LearnerId
 from fedactors.protocol import BufferPool
 from fedactors.runtime import Deferred
 from fedactors.task import Refusal, TaskId
@@ -32,14 +33,14 @@ UploadId: TypeAlias = tuple[TaskId, bytes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loan:
-    """A buffer to receive a model into.
+    """What to receive a model into.
 
     Attributes:
-        buffer: uint8[nbytes]; the borrower's until it is given back.
+        buffer: uint8[nbytes], or a spill of as many; the borrower's until it is given back.
         received_bytes: that are in it already, from an interrupted attempt of the same upload.
     """
 
-    buffer: Buffer
+    buffer: Held
     received_bytes: int = 0
 
 
@@ -52,12 +53,14 @@ class Wish:
         nbytes: of the model.
         upload: which upload it is; None: one that cannot go on where an earlier attempt ended.
         reply: where the loan goes.
+        in_memory: into a buffer, although others receive into spills.
     """
 
     learner: LearnerId
     nbytes: int
     upload: UploadId | None
     reply: Deferred[Loan]
+    in_memory: bool = False
 
 
 @dataclass(slots=True)
@@ -72,16 +75,17 @@ class _Place:
     """
 
     learner: LearnerId
-    buffer: Buffer
+    buffer: Held
     due_s: float
     slow: bool
 
 
 class UploadSlots:
-    """The places, who has one and who waits for one. Buffers come from a pool and go back to it."""
+    """The places, who has one and who waits for one. Buffers come from a pool and go back to it; with spills, so do they."""
 
-    def __init__(self, places: int, pool: BufferPool, room: Room = BOUNDLESS) -> None:
+    def __init__(self, places: int, pool: BufferPool, room: Room = BOUNDLESS, spills: Spills | None = None) -> None:
         self._pool = pool
+        self._spills = spills
         self._room = room
         self._places = places
         self._free = {False: places, True: places}  # by whether they are slow
@@ -113,14 +117,17 @@ class UploadSlots:
                 try:
                     return wish, self._lend(wish, slow, now_s)
                 except MemoryError:
-                    self._room.give(wish.nbytes)
+                    self._room.give(self._memory(wish))
                     wish.reply.reject(Rejected(f"there is no memory here for a model of {wish.nbytes:,} bytes"))
+                except OSError as error:
+                    self._room.give(self._memory(wish))
+                    wish.reply.reject(Rejected(f"there is no place here for an update of {wish.nbytes:,} bytes: {error}"))
         self._room.withdraw()
         return None
 
     def _refused(self, wish: Wish) -> bool:
         most = self._room.bytes_max
-        if most is None or wish.nbytes <= most:
+        if most is None or self._memory(wish) <= most:
             return False
         said = f"a model of {wish.nbytes:,} bytes is more than half of what the federations of this process share for uploads"
         remedy = f"have it serve with --memory-bytes {2 * wish.nbytes} or more"
@@ -129,7 +136,7 @@ class UploadSlots:
 
     def _has_room(self, wish: Wish) -> bool:
         """Take the memory for a wish, if need be from interrupted uploads; one that goes on has its memory."""
-        while wish.upload not in self._parked and not self._room.take(wish.nbytes):
+        while wish.upload not in self._parked and not self._room.take(self._memory(wish)):
             if not self._parked:
                 return False
             self.drop(next(iter(self._parked)))
@@ -140,20 +147,32 @@ class UploadSlots:
         if loan is None:
             if len(self._taken) + len(self._parked) >= 2 * self._places:
                 self.drop(next(iter(self._parked)))
-            loan = Loan(self._pool.take(wish.nbytes))
+            loan = Loan(self._taken_for(wish))
         self._free[slow] -= 1
         due_s = now_s + PATIENCE_S + wish.nbytes / SLOW_BYTES_PER_S
         self._taken[id(loan.buffer)] = _Place(wish.learner, loan.buffer, due_s, slow)
         return loan
 
-    def over(self, buffer: Buffer, now_s: float) -> bool:
+    def _taken_for(self, wish: Wish) -> Held:
+        spills = self._spills_for(wish)
+        return self._pool.take(wish.nbytes) if spills is None else spills.take(wish.nbytes)
+
+    def _spills_for(self, wish: Wish) -> Spills | None:
+        return None if wish.in_memory else self._spills
+
+    def _memory(self, wish: Wish) -> int:
+        """Bytes that an upload takes here while it is under way."""
+        spills = self._spills_for(wish)
+        return wish.nbytes if spills is None else spills.window_bytes(wish.nbytes)
+
+    def over(self, buffer: Held, now_s: float) -> bool:
         """An upload is over, and its buffer somebody else's; False if it was not lent here: by a former aggregator, then."""
         if not self._place_over(buffer, now_s):
             return False
-        self._room.give(buffer.nbytes)
+        self._room.give(_memory_of(buffer))
         return True
 
-    def _place_over(self, buffer: Buffer, now_s: float) -> bool:
+    def _place_over(self, buffer: Held, now_s: float) -> bool:
         place = self._taken.pop(id(buffer), None)
         if place is None:
             return False
@@ -173,8 +192,14 @@ class UploadSlots:
         """An interrupted upload will not go on; there need not be one."""
         loan = self._parked.pop(upload, None)
         if loan is not None:
-            self._room.give(loan.buffer.nbytes)
-            self._pool.give(loan.buffer)
+            self._room.give(_memory_of(loan.buffer))
+            self._give(loan.buffer)
+
+    def _give(self, held: Held) -> None:
+        if not isinstance(held, Spill):
+            self._pool.give(held)
+        elif self._spills is not None:
+            self._spills.give(held)
 
     # ------------------------------------------------------------------------------------------------------------------ the slow
 
@@ -195,3 +220,7 @@ class UploadSlots:
     def forget(self, learner: LearnerId) -> None:
         """A learner has left: nothing is known of its pace any more."""
         self._slow.discard(learner)
+
+
+def _memory_of(held: Held) -> int:
+    return held.window_bytes if isinstance(held, Spill) else held.nbytes

@@ -47,7 +47,7 @@ class OrderedFold(WrappingFold):
 
     @override
     def commit(self, current: GlobalModel) -> Buffer:
-        contributions, self._contributions = sorted(self._contributions, key=_place), []
+        contributions, self._contributions = sorted(self._contributions, key=place), []
         if not self._gone:
             return self._fold.commit_with(contributions, current)
         for contribution in contributions:
@@ -71,5 +71,6 @@ class OrderedFold(WrappingFold):
         self._gone.clear()
 
 
-def _place(contribution: Contribution) -> tuple[str, int, float]:
+def place(contribution: Contribution) -> tuple[str, int, float]:
+    """What contributions are sorted by: learner id, the stalest first; whatever else there is makes no difference."""
     return contribution.learner, -contribution.staleness, contribution.factor

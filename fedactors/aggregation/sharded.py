@@ -14,6 +14,7 @@ work holds its accumulator and the stretch of one update; of a rule that keeps u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,7 +25,7 @@ from typing_extensions import override
 from fedactors.aggregation.base import Contribution, Fold, Rule
 from fedactors.aggregation.frozen import Frozen
 from fedactors.aggregation.state import STATELESS, FoldState
-from fedactors.model import ALIGNMENT_BYTES, DTYPES, Buffer, GlobalModel, Layout, Version
+from fedactors.model import ALIGNMENT_BYTES, DTYPES, Buffer, GlobalModel, Layout, Tensor, Version
 
 NOWHERE: Buffer = np.empty(0, np.uint8)
 """The buffer of a contribution whose weights are in a source."""
@@ -64,11 +65,16 @@ def cut(layout: Layout, shards: int) -> list[Shard]:
 def stretch(layout: Layout, start: int, stop: int) -> Layout:
     """The layout of what lies from byte `start` to byte `stop`, multiples of ALIGNMENT_BYTES; not of nothing."""
     specs = []
-    for tensor in layout.tensors:
+    begin = max(bisect_right(layout.tensors, start, key=_offset) - 1, 0)
+    for tensor in layout.tensors[begin : bisect_left(layout.tensors, stop, key=_offset)]:
         first, end = max(tensor.offset, start), min(tensor.offset + tensor.nbytes, stop)
         if first < end:
             specs.append((tensor.name, tensor.dtype, ((end - first) // DTYPES[tensor.dtype].itemsize,)))
     return Layout.from_specs(specs)
+
+
+def _offset(tensor: Tensor) -> int:
+    return tensor.offset
 
 
 class Source(ABC):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from fedactors.aggregation import Weighting
-from fedactors.config import listening, unsound, unsound_compression, unsound_secure
+from fedactors.config import listening, unsound, unsound_compression, unsound_secure, unsound_shards
 from fedactors.config.plugging import Key, slots
 from fedactors.config.tables import Config, OpenTable
 from fedactors.config.unsound_dp import problems as problems_of_dp
@@ -36,6 +36,7 @@ def problems(config: Config, *, listens: bool = True) -> Iterator[tuple[Key, str
     yield from problems_of_dp(config)
     yield from unsound_compression.problems(config)
     yield from unsound_secure.problems(config)
+    yield from unsound_shards.problems(config)
     yield from problems_of_masking(config)
     yield from listening.problems(config, listens=listens)
     yield from _numbers(config)

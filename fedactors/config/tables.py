@@ -39,6 +39,7 @@ MODEL_BYTES_MAX = 16 * 1024**3
 MAILBOX_MESSAGES_MAX = 10_000
 UPLOADS_MAX = 4
 DETAIL_LEARNERS_MAX = 1_000
+SHARDS_MAX = 1_000
 RULE_OF = {"asynchronous": "fedasync", "buffered": "fedbuff"}
 """The rule that goes with a protocol, where the configuration names none; with any other protocol, fedavg."""
 WEIGHTING_OF = {"fedbuff": "participants"}
@@ -124,6 +125,10 @@ class AggregationTable(Table):
         discount: how much less a stale update counts: constant (no less), polynomial or hinge.
         deterministic: give the same bits whatever the order of arrival. On where a seed is given, off where it is drawn.
         refuse_not_finite: refuse an update that holds NaN or an infinity.
+        shards: contiguous stretches that the model is combined in, one by one, for models of which the controller should not hold
+            more than two; with more than one, updates wait in files until their round is combined. The bits are the same.
+        shards_dir: the directory of those files, which have no names and go with the process; where it is not given, the run's
+            directory, or the system's for temporary files. One that is in memory, as /tmp may be, saves nothing.
         options: of this rule.
         combine_options: of the rule that `combine` names.
         discount_options: of this discount.
@@ -136,6 +141,8 @@ class AggregationTable(Table):
     discount: str = "constant"
     deterministic: bool = False
     refuse_not_finite: bool = True
+    shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = 1
+    shards_dir: str | None = None
     options: Options = {}
     combine_options: Options = {}
     discount_options: Options = {}

@@ -120,8 +120,12 @@ class RunDirectory:
         return self.path / "config.toml"
 
     def stored(self, config: Config) -> Config:
-        """The configuration with the run's own model store, if it names none."""
-        return own_store(config, self.path)
+        """The configuration with the run's own model store, and its directory for updates that wait, if it names none."""
+        stored = own_store(config, self.path)
+        if config.aggregation.shards_dir is not None:
+            return stored
+        aggregation = config.aggregation.model_copy(update={"shards_dir": str(self.path.resolve())})
+        return stored.model_copy(update={"aggregation": aggregation})
 
     def open_journal(self, config: Config) -> FileJournal:
         """The run's journal, new or to go on with.
@@ -129,10 +133,12 @@ class RunDirectory:
         Raises:
             StoreError: there is none to go on with, or it is in use, damaged or of another run.
         """
-        plan = {"protocol.name": config.protocol.name, "aggregation.rule": config.aggregation.rule}
+        plan: dict[str, Any] = {"protocol.name": config.protocol.name, "aggregation.rule": config.aggregation.rule}
         if config.secure.method is not None:
             plan["secure.method"] = config.secure.method
-        opened = Opened(config.name, config.seed, {**plan, "aggregation.combine": config.aggregation.combine})
+        shards = None if config.aggregation.shards == 1 else config.aggregation.shards
+        plan |= {"aggregation.combine": config.aggregation.combine, "aggregation.shards": shards}
+        opened = Opened(config.name, config.seed, plan)
         kept = config.journal
         return FileJournal(
             self.path / "journal", opened, durability=kept.durability, keeps_updates=kept.updates, resume=self.resumed

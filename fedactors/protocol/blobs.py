@@ -106,6 +106,11 @@ class EncodedBlob:
                 del self._frames[next(iter(self._frames))]
         return frame
 
+    def move(self, buffer: Buffer) -> None:
+        """Make frames from another buffer that holds the same; the first one is let go of."""
+        assert buffer.nbytes == self.layout.nbytes
+        self._data = buffer.data
+
     @property
     def kept(self) -> int:
         """Number of chunks that are kept as frames."""

@@ -34,6 +34,7 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
+from fedactors.actors.spill import as_buffer
 from fedactors.errors import Rejected
 from fedactors.learner.packing import Packed
 from fedactors.model import GlobalModel, Layout, LearnerId
@@ -181,7 +182,7 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Worked | Back]):
         return None
 
     async def _really_train(self, work: Real, task: Task, params: TrainParams, model: GlobalModel) -> None:
-        buffer = (await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes))).buffer
+        buffer = as_buffer((await self._to.aggregator.ask(BorrowBuffer(model.buffer.nbytes, in_memory=True))).buffer)
         report, packed = work.train(task.id, model, params, buffer)
         if packed.buffer is not buffer:
             self._to.aggregator.tell(ReturnBuffer(buffer))
@@ -205,7 +206,7 @@ class VirtualLearner(Actor[AssignTask | CancelTask | Verdict | Worked | Back]):
         being, aggregator = self._being, self._to.aggregator
         weights = being.work.initialise()
         layout = Layout.of(weights)
-        buffer = (await aggregator.ask(BorrowBuffer(layout.nbytes))).buffer
+        buffer = as_buffer((await aggregator.ask(BorrowBuffer(layout.nbytes, in_memory=True))).buffer)
         await aggregator.ask(Initialise(being.learner, layout, layout.pack(weights, buffer)))
 
     def _vanish(self) -> None:

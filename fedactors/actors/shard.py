@@ -1,0 +1,36 @@
+"""The actor that combines one shard of the model."""
+
+from __future__ import annotations
+
+from fedactors.actors.compute import Compute
+from fedactors.actors.shard_messages import CombineShard, GetShardState, ToShard
+from fedactors.aggregation import FoldState
+from fedactors.aggregation.sharded import ShardFold
+from fedactors.errors import ModelError, Rejected
+from fedactors.runtime import Actor, handle
+
+
+class ShardActor(Actor[ToShard]):
+    """Owns a rule at work on a shard. Child of the aggregator, which fails with it: its state is with the last version.
+
+    As many shards are in flight as there are threads to compute in; the others wait for one.
+    """
+
+    def __init__(self, fold: ShardFold, compute: Compute) -> None:
+        self._fold = fold
+        self._compute = compute
+
+    @handle
+    async def combine(self, message: CombineShard) -> None:
+        """Write the shard of the next version."""
+        nbytes = (2 + len(message.updates)) * self._fold.shard.nbytes
+        combine = self._fold.combine
+        try:
+            await self._compute.run(nbytes, combine, message.updates, message.current, message.version, message.out)
+        except ModelError as error:
+            raise Rejected(str(error)) from error
+
+    @handle
+    def state(self, _: GetShardState) -> FoldState:
+        """What the rule keeps."""
+        return self._fold.state()
