@@ -68,6 +68,11 @@ class Compute:
 
     threads: Threads | None = None
 
+    @property
+    def lanes(self) -> int:
+        """Calls that are of use at the same time."""
+        return 1 if self.threads is None else self.threads.number
+
     def in_place(self, nbytes: int) -> bool:
         """Whether work on so much memory is done where it is asked for."""
         return self.threads is None or nbytes < INLINE_BYTES_MAX

@@ -11,10 +11,7 @@ from fedactors.runtime import Actor, handle
 
 
 class ShardActor(Actor[ToShard]):
-    """Owns a rule at work on a shard. Child of the aggregator, which fails with it: its state is with the last version.
-
-    As many shards are in flight as there are threads to compute in; the others wait for one.
-    """
+    """Owns a rule at work on a shard. Child of the aggregator, which fails with it: its state is with the last version."""
 
     def __init__(self, fold: ShardFold, compute: Compute) -> None:
         self._fold = fold

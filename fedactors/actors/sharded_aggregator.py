@@ -43,6 +43,8 @@ from fedactors.task import Round
 class ShardedAggregator(Aggregator):
     """Folds nothing before the commit: a round that dies midway leaves no trace.
 
+    As many shards are in flight as there are threads to compute in; the others are not begun.
+
     Memory: the newest version, the one that is being made, a window of each upload, and of each shard that is being combined the
     accumulator and the stretch of one update, or of all of them where the rule keeps updates.
     """
@@ -143,8 +145,13 @@ class ShardedAggregator(Aggregator):
         updates, self._waiting = self._waiting, []
         if self._ordered:
             updates.sort(key=lambda update: place(update.contribution))
-        out = np.empty(current.buffer.nbytes, np.uint8)
-        asked = [actor.ask(_part(shard, tuple(updates), current, out)) for shard, actor in self._shards]
+        out, lanes = np.empty(current.buffer.nbytes, np.uint8), asyncio.Semaphore(self._compute.lanes)
+
+        async def combined(shard: Shard, actor: ActorRef[ToShard]) -> None:
+            async with lanes:
+                await actor.ask(_part(shard, tuple(updates), current, out))
+
+        asked = [combined(shard, actor) for shard, actor in self._shards]
         done = await asyncio.gather(*asked, return_exceptions=True)  # all of them: until then, `out` is being written to
         for failure in done:
             if isinstance(failure, Rejected):
