@@ -81,21 +81,25 @@ class Idle(Learner):
 # ------------------------------------------------------------------------------------------------------------ learner processes
 
 
-async def serve_learners(address: str, first: int, count: int, width: int) -> None:
-    """Some learners in this process, over one connection; they train by turns, so that 200 large models fit into its memory."""
-    channel, worker = GrpcTransport().connect(Address.parse(address)), Worker("learners")
-    clients = [LearnerClient(Idle(width), f"learner-{index}", channel, work=worker) for index in range(first, first + count)]
+async def serve_learners(address: str, first: int, count: int, width: int, *, shared: bool) -> None:
+    """Some learners in this process; they train by turns, so that 200 large models fit into its memory."""
+    transport, worker = GrpcTransport(), Worker("learners")
+    channels = [transport.connect(Address.parse(address)) for _ in range(1 if shared else count)]
+    clients = [
+        LearnerClient(Idle(width), f"learner-{first + place}", channels[place % len(channels)], work=worker)
+        for place in range(count)
+    ]
     await asyncio.gather(*(client.run() for client in clients))
     worker.stop()
-    await channel.close()
+    await asyncio.gather(*(channel.close() for channel in channels))
 
 
-async def start_workers(address: str, learners: int, width: int) -> list[asyncio.subprocess.Process]:
+async def start_workers(address: str, learners: int, width: int, connections: str) -> list[asyncio.subprocess.Process]:
     """The learners, spread over WORKERS processes."""
     workers, first = [], 0
     for place in range(WORKERS):
         count = learners // WORKERS + (place < learners % WORKERS)
-        arguments = [__file__, "--serve", address, str(first), str(count), str(width)]
+        arguments = [__file__, "--serve", address, str(first), str(count), str(width), connections]
         workers.append(await asyncio.create_subprocess_exec(sys.executable, *arguments))
         first += count
     return workers
@@ -154,7 +158,7 @@ def cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def measure(learners: int, parameters: str, rounds: int) -> Figures:
+async def measure(learners: int, parameters: str, rounds: int, connections: str = "shared") -> Figures:
     """One point of the grid."""
     width = WIDTHS[parameters]
     model_bytes = sum(tensor.nbytes for tensor in stress_model(width).values())
@@ -164,7 +168,7 @@ async def measure(learners: int, parameters: str, rounds: int) -> Figures:
     commits: list[float] = []
     records: list[RoundRecord] = []
     async with Federation(config, addresses=["grpc://127.0.0.1:0"]) as federation:
-        workers = await start_workers(str(federation.addresses[0]), learners, width)
+        workers = await start_workers(str(federation.addresses[0]), learners, width, connections)
         await federation.admin.order("start")
         async for event in federation.events():
             if event.kind == "round_committed":
@@ -216,15 +220,18 @@ def main() -> None:
     parser.add_argument("--learners", type=int, nargs="+", default=[10])
     parser.add_argument("--parameters", choices=WIDTHS, nargs="+", default=["100K", "1M"])
     parser.add_argument("--rounds", type=int, default=20, help="the first one is not counted")
+    parser.add_argument(
+        "--connections", choices=("shared", "own"), default="shared", help="one for each process, or each learner"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     keep_freed_memory()
     collect_seldom()
     uvloop.install()
     if arguments.serve:
-        address, first, count, width = arguments.serve
-        asyncio.run(serve_learners(address, int(first), int(count), int(width)))
+        address, first, count, width, connections = arguments.serve
+        asyncio.run(serve_learners(address, int(first), int(count), int(width), shared=connections == "shared"))
         return
     grid = [("100K", 10)] if arguments.smoke else [(p, n) for p in arguments.parameters for n in arguments.learners]
     rounds = 5 if arguments.smoke else arguments.rounds
@@ -232,7 +239,7 @@ def main() -> None:
     print(" " * 13 + "".join(f"   {title}" for title in COLUMNS.values()))
     measured = []
     for parameters, learners in grid:
-        measured.append(asyncio.run(measure(learners, parameters, rounds)))
+        measured.append(asyncio.run(measure(learners, parameters, rounds, arguments.connections)))
         show(measured[-1])
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(figures) for figures in measured], indent=2) + "\n")

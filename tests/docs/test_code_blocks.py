@@ -38,6 +38,7 @@ RUN_BY = {
     "docs/operating.md": "docs/test_operating.py",
     "docs/relays.md": "docs/test_relays.py",
     "docs/reports.md": "docs/test_observing.py",
+    "docs/scale.md": "test_scale.py",
     "docs/secure-aggregation.md": "docs/test_secure_aggregation.py",
     "docs/security.md": "docs/test_security.py",
     "docs/stores.md": "docs/test_code_blocks.py",
