@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,16 @@ import pytest
 from fedactors import Federation
 from fedactors.actors.spill import Spill, Spills
 from fedactors.aggregation.sharded import ShardFold
-from fedactors.config import from_mapping
-from fedactors.errors import ConfigError
+from fedactors.config import from_mapping, to_toml
+from fedactors.driver.run_directory import RunDirectory
+from fedactors.errors import ConfigError, StoreError
+from fedactors.journal import FileJournal
+from fedactors.journal.records import Opened
+from fedactors.learner import LearnerClient, LearnerContext
 from fedactors.record import Results
 from fedactors.testing import ScriptedLearner
+from fedactors.transport import Address
+from fedactors.transport.memory import MemoryTransport
 from tests.actors.test_survival import fail_once
 
 LEARNERS = 3
@@ -193,3 +201,61 @@ def test_windows_are_no_larger_than_a_shard(tmp_path):
     assert spills.window_bytes(1024) == 256
     assert spills.window_bytes(1025) == 320
     assert spills.window_bytes(2**40) == 8 * 2**20
+
+
+# ------------------------------------------------------------------------------------------------------------ another process
+
+
+class Hesitant(Mixed):
+    """As `Mixed`; the last one takes its time in the second round."""
+
+    def train(self, weights, params):
+        if self.index == LEARNERS - 1 and params.round == 2:
+            time.sleep(0.3)
+        return super().train(weights, params)
+
+
+async def test_updates_that_counted_before_a_crash_count_in_the_resumed_run(tmp_path):
+    """The learners outlive their controller."""
+    _, undisturbed = await trained(1, {"rule": "fedadam"})
+    config = {"name": "cut", "seed": 3, "learners": {"count": LEARNERS}, "stop": {"rounds": 3}}
+    config["aggregation"] = {"rule": "fedadam", "shards": 3, "shards_dir": str(tmp_path)}
+    config["store"] = {"url": f"file://{tmp_path / 'store'}"}
+    opened, place = Opened("cut", 3, {}), "memory://crash-of-shards"
+    channel = MemoryTransport().connect(Address.parse(place))
+    learners = [Hesitant(LearnerContext(f"learner-{index}", index, LEARNERS)) for index in range(LEARNERS)]
+    running = [asyncio.create_task(LearnerClient(one, f"learner-{one.index}", channel).run()) for one in learners]
+    async with asyncio.timeout(60):
+        with suppress(ConnectionAbortedError), closing(FileJournal(tmp_path / "journal", opened)) as journal:
+            async with Federation(config, addresses=[place], journal=journal) as federation:
+                await federation.admin.order("start")
+                await until_accepted(federation, 2, 2)
+                raise ConnectionAbortedError  # the power fails
+        with closing(FileJournal(tmp_path / "journal", opened, resume=True)) as journal:
+            assert len(journal.story.counted) == 2
+            async with Federation(config, addresses=[place], journal=journal) as federation:
+                async for _ in federation.events():
+                    pass
+                assert (await federation.model()).sha256 == undisturbed
+        await asyncio.gather(*running)
+    await channel.close()
+
+
+async def until_accepted(federation: Federation, round_: int, number: int) -> None:
+    accepted = 0
+    async for event in federation.events():
+        accepted += event.kind == "update_accepted" and event.body["round"] == round_
+        if accepted == number:
+            return
+
+
+def test_a_run_goes_on_in_as_many_shards_as_it_had(tmp_path):
+    config = from_mapping({"name": "cut", "seed": 3, "aggregation": {"shards": 3}})
+    with closing(RunDirectory(tmp_path / "run")) as run:
+        run.write_config(to_toml(config))
+        run.open_journal(config).close()
+    for shards in (1, 4):
+        other = config.model_copy(update={"aggregation": config.aggregation.model_copy(update={"shards": shards})})
+        said = r"begun with aggregation\.shards = 3; it cannot go on with"
+        with closing(RunDirectory(tmp_path / "run", resume=True)) as run, pytest.raises(StoreError, match=said):
+            run.open_journal(other)
