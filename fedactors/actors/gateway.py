@@ -312,6 +312,7 @@ class Gateway(Actor[ToGateway]):
                         await proxy.ask(to_serve(stream, asked))
                     except ActorStopped:
                         raise StreamClosed("the session is over; join again") from None
+                    asked = None  # a small model's weights are in it, and the next one may come long after
                     asked = await _next(read, stream)
 
 

@@ -105,6 +105,7 @@ class GrpcStream(Stream):
         try:
             while (frame := await self._read()) is not None:
                 await self._incoming.put(frame)
+                frame = None  # a megabyte, perhaps, and the next one may come long after
         except FOREIGN as error:
             ending = await self._ending(error)
             self._incoming.fail(str(ending), type(ending))
