@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
+import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -43,6 +43,10 @@ LEAVE_TIMEOUT_S = 20.0
 """For ending a Ray."""
 LOOPBACK = {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
 """Where a Ray of our own lives. Ray takes 127.0.0.1 for a mistake, and puts the machine's address to the network in its place."""
+MISTAKEN = {"127.0.0.1", "localhost", "::1"}
+TOKEN = secrets.token_hex(32)
+"""Without which nobody is served by a Ray of our own, which listens on all of the machine's addresses, wherever it lives. Ray itself
+would keep one in the user's home, and then give it to clusters that know of none."""
 
 Result = TypeVar("Result")
 
@@ -110,12 +114,14 @@ async def _look_for(address: str | None) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ConfigError(f'ray.address = {address!r} is not of the form host:port, as in 10.0.0.5:6379, nor "auto"')
+    taken = ray.util.get_node_ip_address() if host in MISTAKEN else host
     try:
         async with asyncio.timeout(DIAL_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(host, int(port), family=socket.AF_UNSPEC)
+            _, writer = await asyncio.open_connection(taken.strip("[]"), int(port))
         writer.close()
     except (OSError, OverflowError) as error:  # TimeoutError is an OSError
-        raise Unreachable(f"no Ray cluster answers at {address}; start one there, or leave ray.address out") from error
+        hint = "" if taken == host else f", which Ray reads as {taken} (a cluster of this machine alone may live at 127.0.0.2)"
+        raise Unreachable(f"no Ray cluster answers at {address}{hint}; start one there, or leave ray.address out") from error
 
 
 def _join(address: str | None, holder: object) -> None:
@@ -137,6 +143,7 @@ def _begin(address: str | None) -> None:
     own: dict[str, Any] = {"include_dashboard": False, **LOOPBACK}
     try:
         if address is None or address == "local":
+            _lock()
             ray.init("local", **settings, **own)
         else:
             ray.init(address, **settings)
@@ -146,12 +153,24 @@ def _begin(address: str | None) -> None:
     log.info("ray_is_up", address=ray.get_runtime_context().gcs_address, own=address is None)
 
 
+def _lock() -> None:
+    """Have a Ray of our own ask for our token, unless the user has said what it asks for."""
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
+
+
+def _unlock() -> None:
+    if os.environ.get("RAY_AUTH_TOKEN") == TOKEN:
+        del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]
+
+
 def _leave(holder: object) -> None:
     if holder not in _connection.holders:
         return
     _connection.holders.discard(holder)
     if not _connection.holders and _connection.is_ours:
         ray.shutdown()
+        _unlock()
 
 
 def _node(found: dict[str, Any]) -> Node:
