@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
@@ -131,6 +132,8 @@ class Federation:
             share = exits.enter_context(own_share() if self._sharing is None else self._sharing.share())
             compute = Compute(share.threads)
             plan = blueprint(self.config, self._gateway(compute), compute, share.room)
+            if self._ray is not None:
+                plan = _combined_on_ray(plan)
             exits.push_async_callback(plan.storage.close)
             life = await self._life(plan.storage)
             self._system = await exits.enter_async_context(ActorSystem(name=self.config.name, seed=self.config.seed))
@@ -339,6 +342,12 @@ def _on_ray(config: Config) -> AbstractAsyncContextManager[RayLearners]:
     except ModuleNotFoundError as error:
         raise ExtraMissing("runtime.engine = 'ray'", "ray", "ray") from error
     return on_ray(config)
+
+
+def _combined_on_ray(plan: Blueprint) -> Blueprint:
+    from fedactors.ray.shards import RayShard
+
+    return replace(plan, aggregation=replace(plan.aggregation, shard_maker=RayShard))
 
 
 async def unless(failure: Coroutine[Any, Any, Exception], work: Coroutine[Any, Any, T]) -> T:

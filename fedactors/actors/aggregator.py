@@ -44,6 +44,7 @@ from fedactors.actors.messages import (
     Verdict,
 )
 from fedactors.actors.room import BOUNDLESS, Room
+from fedactors.actors.shard import ShardActor, ShardMaker
 from fedactors.actors.spill import Held, Spill, as_buffer
 from fedactors.actors.upload_slots import Loan, UploadSlots, Wish
 from fedactors.aggregation import Constant, Contribution, Discount, Fold, Rule, Weighting
@@ -80,6 +81,7 @@ class AggregationPlan:
         form: in which updates may travel.
         shards: contiguous stretches that the model is combined in, >= 1; with more than one, updates wait outside of memory.
         shards_dir: where they do.
+        shard_maker: makes the actors that combine them.
     """
 
     rule: Rule
@@ -91,6 +93,7 @@ class AggregationPlan:
     form: Form = IDENTITY
     shards: int = 1
     shards_dir: Path = field(default_factory=lambda: Path(gettempdir()))
+    shard_maker: ShardMaker = ShardActor
 
     @property
     def needs_base(self) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from fedactors.actors.compute import Compute
 from fedactors.actors.shard_messages import CombineShard, GetShardState, ToShard
-from fedactors.aggregation import FoldState
-from fedactors.aggregation.sharded import ShardFold
+from fedactors.aggregation import FoldState, Rule
+from fedactors.aggregation.sharded import Shard, ShardFold
 from fedactors.errors import ModelError, Rejected
 from fedactors.runtime import Actor, handle
 
@@ -13,8 +16,9 @@ from fedactors.runtime import Actor, handle
 class ShardActor(Actor[ToShard]):
     """Owns a rule at work on a shard. Child of the aggregator, which fails with it: its state is with the last version."""
 
-    def __init__(self, fold: ShardFold, compute: Compute) -> None:
-        self._fold = fold
+    def __init__(self, rule: Rule, shard: Shard, state: FoldState, compute: Compute) -> None:
+        """Go on where a fold of this rule on this shard went on that gave this state."""
+        self._fold = ShardFold(rule, shard, state)
         self._compute = compute
 
     @handle
@@ -31,3 +35,7 @@ class ShardActor(Actor[ToShard]):
     def state(self, _: GetShardState) -> FoldState:
         """What the rule keeps."""
         return self._fold.state()
+
+
+ShardMaker: TypeAlias = Callable[[Rule, Shard, FoldState, Compute], Actor[ToShard]]
+"""Makes the actor of a shard: `ShardActor`, or one that has the shard combined elsewhere."""

@@ -25,13 +25,12 @@ from fedactors.actors.messages import (
     Verdict,
 )
 from fedactors.actors.room import BOUNDLESS, Room
-from fedactors.actors.shard import ShardActor
 from fedactors.actors.shard_messages import CombineShard, GetShardState, ToShard
 from fedactors.actors.spill import Held, Spill, Spills
 from fedactors.actors.upload_slots import UploadSlots
 from fedactors.aggregation import Contribution, FoldState, Ordered
 from fedactors.aggregation.ordered import place
-from fedactors.aggregation.sharded import NOWHERE, InMemory, Shard, ShardFold, Source, Waiting, cut
+from fedactors.aggregation.sharded import NOWHERE, InMemory, Shard, Source, Waiting, cut
 from fedactors.aggregation.state import STATELESS
 from fedactors.errors import ModelError, Rejected
 from fedactors.journal import Journal
@@ -84,9 +83,8 @@ class ShardedAggregator(Aggregator):
     def _spawn(self, shards: Sequence[Shard], states: Sequence[FoldState]) -> None:
         """An actor for each shard. One that fails is not restarted by itself: whoever waits for its shard fails with it."""
         for shard, state in zip(shards, states, strict=True):
-            fold = ShardFold(self._rule, shard, state)
-            actor = self.spawn(partial(ShardActor, fold, self._compute), name=f"shard-{shard.number}", restart=Restart.TEMPORARY)
-            self._shards.append((shard, actor))
+            actor = partial(self._plan.shard_maker, self._rule, shard, state, self._compute)
+            self._shards.append((shard, self.spawn(actor, name=f"shard-{shard.number}", restart=Restart.TEMPORARY)))
 
     # ------------------------------------------------------------------------------------------------------------- the updates
 
