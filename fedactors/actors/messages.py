@@ -131,25 +131,28 @@ class SchedulerReady:
 
 @dataclass(frozen=True, slots=True)
 class RoundCommitted:
-    """A round produced a version, of so many updates."""
+    """A round produced a version, of so many updates; `training`: as BeginTraining said."""
 
     round: Round
     version: Version
     updates: int
+    training: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundEnded:
-    """Everything about a committed round is known."""
+    """Everything about a committed round is known; `training`: as BeginTraining said."""
 
     record: RoundRecord
+    training: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOver:
-    """The scheduler has ended, as it was told to, or because there is no going on."""
+    """The scheduler has ended, as it was told to, or because there is no going on; `training`: as BeginTraining said."""
 
     failure: str | None = None
+    training: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +206,14 @@ class BeginTraining:
 
     Attributes:
         plan: from now on; None: as before.
+        training: a name that comes back with what becomes of it, where one training follows another.
     """
 
     layout: Layout
     version: Version
     first_round: Round
     plan: TrainingPlan | None = None
+    training: str = ""
 
 
 @dataclass(frozen=True, slots=True)

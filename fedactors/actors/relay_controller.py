@@ -44,7 +44,7 @@ from fedactors.model import GlobalModel
 from fedactors.protocol import Verb
 from fedactors.record import EventKind
 from fedactors.runtime import ActorRef, Deferred, handle
-from fedactors.task import METRICS_MAX, EvaluationReport
+from fedactors.task import METRICS_MAX, EvaluationReport, Round
 
 Work: TypeAlias = InitialiseChildren | TrainChildren | EvaluateChildren
 
@@ -64,6 +64,7 @@ class RelayController(Controller):
         self._answer: Deferred[Any]
         self._summed: Summed | None = None
         self._adopted: GlobalModel | None = None  # what the model store has
+        self._training = ""  # of the scheduler's; what it says of another one is of a former task
         self._curious: list[tuple[GetChildren, Deferred[Children]]] = []
 
     # --------------------------------------------------------------------------------------------------- what the parent asks for
@@ -88,9 +89,8 @@ class RelayController(Controller):
     @handle
     def call_off(self, message: CallOff) -> None:
         """The parent wants it no more: the children are told, and what they have given is dropped."""
-        if self._work is not None:
-            self._scheduler.tell(FinishUp(combine_open=False))
-            self._fail(message.why)
+        if self._work is not None and self._work.task == message.task:
+            self._give_up(message.why)
 
     def _begin(self, work: Work, phase: Phase) -> Deferred[Any]:
         life = self._life
@@ -128,24 +128,31 @@ class RelayController(Controller):
             self._open_evaluation(work)
 
     def _open_round(self, work: TrainChildren) -> None:
-        plan = replace(self._plan.training, train=work.params, evaluate_every=0)
-        self._scheduler.tell(BeginTraining(work.model.layout, work.model.version, work.params.round, plan))
+        self._begin_training_with(work, work.params.round, train=work.params, evaluate_every=0)
         self._scheduler.tell(GrantRound(last=False))
 
     def _open_evaluation(self, work: EvaluateChildren) -> None:
-        plan, round_ = replace(self._plan.training, evaluate=work.params, evaluate_every=1), work.params.round
-        self._scheduler.tell(BeginTraining(work.model.layout, work.model.version, round_ + 1, plan))
-        self._scheduler.tell(EvaluateAgain(UnendedRound(round_, work.model.version, tuple(sorted(self._members))), last=True))
+        round_, version = work.params.round, work.model.version
+        self._begin_training_with(work, round_ + 1, evaluate=work.params, evaluate_every=1)
+        self._scheduler.tell(EvaluateAgain(UnendedRound(round_, version, tuple(sorted(self._members))), last=True))
+
+    def _begin_training_with(self, work: TrainChildren | EvaluateChildren, first_round: Round, **terms: Any) -> None:
+        plan, self._training = replace(self._plan.training, **terms), next(self._life.tasks)
+        self._scheduler.tell(BeginTraining(work.model.layout, work.model.version, first_round, plan, self._training))
 
     # ----------------------------------------------------------------------------------------------------------- what comes of it
 
     @handle
     @override
     def initialised(self, message: Initialised) -> None:
-        life, layout = self._life, message.model.layout
-        life.layout, life.version, self._adopted = layout, message.model.version, message.model
+        life, layout, self._adopted = self._life, message.model.layout, message.model
+        if isinstance(self._work, TrainChildren | EvaluateChildren):  # a former task asked for weights
+            self._scheduler.tell(FinishUp(combine_open=False))
+            self._go_on()
+            return
+        life.layout, life.version = layout, message.model.version
         self._publish(EventKind.INITIALISED, source=message.source, num_parameters=layout.num_parameters, bytes=layout.nbytes)
-        if isinstance(self._work, InitialiseChildren):
+        if self._work is not None:
             self._finished(message.model)
 
     @handle
@@ -156,17 +163,20 @@ class RelayController(Controller):
     @handle
     @override
     def round_committed(self, message: RoundCommitted) -> None:
-        work, summed = self._work, self._summed
+        summed = self._summed
+        if message.training != self._training:
+            return
         self._committed(message)
-        if isinstance(work, TrainChildren) and summed is not None and summed.round == work.params.round == message.round:
+        if isinstance(self._work, TrainChildren):
+            assert summed is not None, "the aggregator tells of it first"
             self._finished(summed)
 
     @handle
     @override
     def round_ended(self, message: RoundEnded) -> None:
-        record, work = message.record, self._work
+        record = message.record
         self._publish(EventKind.ROUND_ENDED, record=record.to_map())
-        if isinstance(work, EvaluateChildren) and (record.round, record.version) == (work.params.round, work.model.version):
+        if isinstance(self._work, EvaluateChildren) and message.training == self._training:
             if record.totals.evaluated:
                 self._finished(EvaluationReport(record.totals.examples_evaluated, record.metrics))
             else:
@@ -175,17 +185,20 @@ class RelayController(Controller):
     @handle
     @override
     def training_over(self, message: TrainingOver) -> None:
-        if message.failure is not None:
+        if message.failure is not None and message.training == self._training:
             self._done(message.failure, failed=True)
 
     @override
     def _done(self, why: str, *, failed: bool) -> None:
         """What ends other federations is the end of a task here."""
         if failed and self._work is not None:
-            self._scheduler.tell(FinishUp(combine_open=False))
-            self._fail(why)
+            self._give_up(why)
         else:
             super()._done(why, failed=failed)
+
+    def _give_up(self, why: str) -> None:
+        self._scheduler.tell(FinishUp(combine_open=False))
+        self._fail(why)
 
     def _finished(self, result: object) -> None:
         self._answer.resolve(result)
@@ -207,7 +220,8 @@ class RelayController(Controller):
     def order(self, message: Order) -> None:
         if message.verb not in {Verb.STOP, Verb.ABORT, Verb.CLOSE}:
             raise Rejected(f"a relay's rounds are its parent's; have {message.verb} done at the root of the tree")
-        self.call_off(CallOff(message.why or "this relay was stopped"))
+        if self._work is not None:
+            self._give_up(message.why or "this relay was stopped")
         super().order(message)
 
     @handle

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from fedactors.actors.messages import ToAggregator, ToController
 from fedactors.model import Buffer, GlobalModel
 from fedactors.runtime import Request
-from fedactors.task import EvaluateParams, EvaluationReport, Round, TrainParams, TrainReport
+from fedactors.task import EvaluateParams, EvaluationReport, Round, TaskId, TrainParams, TrainReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,13 @@ class GetChildren(Request[Children]):
 
 @dataclass(frozen=True, slots=True)
 class InitialiseChildren(Request[GlobalModel]):
-    """The weights that a child starts from. Rejected where none gives any."""
+    """The weights that a child starts from. Rejected where none gives any.
+
+    Attributes:
+        task: of the parent's.
+    """
+
+    task: TaskId
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +77,12 @@ class TrainChildren(Request[Summed]):
     """One round among the children. Rejected, with the reason, where it comes to nothing.
 
     Attributes:
+        task: of the parent's.
         model: the version that they train from; the same object for the same version.
         params: of the parent's task; the children are given seeds of their own.
     """
 
+    task: TaskId
     model: GlobalModel
     params: TrainParams
 
@@ -83,14 +91,16 @@ class TrainChildren(Request[Summed]):
 class EvaluateChildren(Request[EvaluationReport]):
     """What the children say of a version, taken together. Rejected where none of them says anything."""
 
+    task: TaskId
     model: GlobalModel
     params: EvaluateParams
 
 
 @dataclass(frozen=True, slots=True)
 class CallOff:
-    """What was asked last is not wanted any more."""
+    """What this task of the parent's asked for is not wanted any more; nothing, if something else is at work by now."""
 
+    task: TaskId
     why: str
 
 

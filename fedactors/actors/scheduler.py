@@ -100,6 +100,7 @@ class Scheduler(Actor[ToScheduler]):
         self._controller = controller
         self._ledger = Ledger(plan.detail_learners_max)
         self._schedule: Schedule | None = None
+        self._training = ""  # its name
         self._layout: Layout | None = None
         self._version: Version = 0
         self._round: Round = 0
@@ -122,7 +123,7 @@ class Scheduler(Actor[ToScheduler]):
     def begin(self, message: BeginTraining) -> None:
         """There is a model: make the machine, and tell it who is here."""
         plan = self._plan = message.plan or self._plan
-        self._layout, self._version = message.layout, message.version
+        self._layout, self._version, self._training = message.layout, message.version, message.training
         self._combining = None  # a machine before this one may have asked
         self._aggregator.tell(ForgetBases())
         story = self._journal.story
@@ -219,7 +220,7 @@ class Scheduler(Actor[ToScheduler]):
         former, self._version = self._version, message.version
         if former not in self._bases:
             self._unused.append(former)
-        self._controller.tell(RoundCommitted(message.round, message.version, updates))
+        self._controller.tell(RoundCommitted(message.round, message.version, updates, self._training))
         self._happened(on.Committed(message.round, message.version))
 
     def _is_asked(self, round_: Round) -> bool:
@@ -267,7 +268,7 @@ class Scheduler(Actor[ToScheduler]):
             case on.AbandonRound(round_, why):
                 self._abandon(round_, why)
             case on.EndRound(round_):
-                self._controller.tell(RoundEnded(self._ledger.end(round_)))
+                self._controller.tell(RoundEnded(self._ledger.end(round_), self._training))
             case on.SetDeadline(key, at_s):
                 self.after(max(at_s - self.clock.now(), 0.0), DeadlineReached(key), key=key)
             case on.ClearDeadline(key):
@@ -275,9 +276,9 @@ class Scheduler(Actor[ToScheduler]):
             case on.Wait(why):
                 self._controller.tell(Publish(EventKind.WAITING, {"why": why}))
             case on.GiveUp(why):
-                self._controller.tell(TrainingOver(failure=self._explain(why)))
+                self._controller.tell(TrainingOver(self._explain(why), self._training))
             case on.Finished():
-                self._controller.tell(TrainingOver())
+                self._controller.tell(TrainingOver(training=self._training))
             case _:
                 assert_never(command)
 

@@ -105,8 +105,8 @@ class RelayDesk:
 
     def _call_off(self, why: str) -> None:
         if self._at_work is not None:
+            self._children.tell(CallOff(self._at_work, why))
             self._at_work = None
-            self._children.tell(CallOff(why))
 
     # ------------------------------------------------------------------------------------------------------------- the children
 
@@ -132,20 +132,20 @@ class RelayDesk:
 
     async def _ask(self, task: Task, model: GlobalModel | None) -> Answer:
         if model is None:
-            first = await self._children.ask(InitialiseChildren())
+            first = await self._children.ask(InitialiseChildren(task.id))
             return Update(task.id, first.layout, first.buffer, TrainReport(num_examples=0, epochs=0.0), layout_known=False)
         match task.params:
             case TrainParams() as params:
                 return await self._train(task.id, model, params)
             case EvaluateParams() as params:
-                return Evaluated(task.id, await self._children.ask(EvaluateChildren(model, params)))
+                return Evaluated(task.id, await self._children.ask(EvaluateChildren(task.id, model, params)))
             case None:
                 raise AssertionError("a task without parameters has no model")
             case unknown:
                 assert_never(unknown)
 
     async def _train(self, task: TaskId, model: GlobalModel, params: TrainParams) -> Update:
-        summed = await self._children.ask(TrainChildren(model, params))
+        summed = await self._children.ask(TrainChildren(task, model, params))
         packed = await asyncio.to_thread(self._packing.pack, task, summed.buffer, model, params.seed)
         return self._update(task, packed, summed.report)
 
