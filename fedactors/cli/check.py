@@ -53,6 +53,7 @@ def _show(file: Path, config: Config) -> None:
 def _rows(config: Config) -> list[tuple[str, str]]:
     learners, aggregation = config.learners, config.aggregation
     exact = "the same bits whatever the order of arrival" if aggregation.deterministic else "in order of arrival"
+    cut = f", in {aggregation.shards} shards" if aggregation.shards > 1 else ""
     code = learners.entry or "started elsewhere"
     return [
         ("federation", f"{config.name}  (seed {config.seed})"),
@@ -64,7 +65,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("selection", config.selection.policy + _listed(config.selection.options)),
         *_secure(config),
         *_masking(config),
-        ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact})"),
+        ("aggregation", f"{_rule(aggregation)}  (weighted by {aggregation.weighting}, {exact}{cut})"),
         *_dp(config),
         ("compression", (config.compression.updates or "updates travel as they are") + _listed(config.compression.options)),
         ("store", (config.store.url or "the run directory, or memory") + _listed(config.store.options)),
