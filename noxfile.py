@@ -35,7 +35,7 @@ def tests(session: nox.Session) -> None:
     """Every test, on every core. Arguments go to pytest."""
     session.install("--upgrade", "pip")  # that of Python 3.11 takes three times as long to choose among releases
     session.install(
-        "-e", ".[dev,torch,keras,peft,examples,fast,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
+        "-e", ".[dev,torch,keras,peft,examples,fast,plot,redis,ray,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
     )
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # a hundred processes start: each module is compiled once
     session.env.update(
@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Which lines the tests run; those that start processes are left out."""
     session.install(
-        "-e", ".[dev,torch,keras,peft,examples,fast,plot,redis,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
+        "-e", ".[dev,torch,keras,peft,examples,fast,plot,redis,ray,he,dp,dashboard,metrics,tensorboard,mlflow,otel]", *CONSTRAINTS
     )
     session.run("pytest", "-m", "not e2e", "-n", "auto", "--cov", "--cov-report=")
     session.run("coverage", "report", "--skip-covered", "--skip-empty", "--fail-under=85")

@@ -27,6 +27,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import ray
+from ray._private import worker as ray_driver
 
 from fedactors.errors import ConfigError, Unreachable
 from fedactors.learner.worker import Worker
@@ -44,9 +45,10 @@ LEAVE_TIMEOUT_S = 20.0
 LOOPBACK = {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
 """Where a Ray of our own lives. Ray takes 127.0.0.1 for a mistake, and puts the machine's address to the network in its place."""
 MISTAKEN = {"127.0.0.1", "localhost", "::1"}
+TOKEN_SETTINGS = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 TOKEN = secrets.token_hex(32)
-"""Without which nobody is served by a Ray of our own, which listens on all of the machine's addresses, wherever it lives. Ray itself
-would keep one in the user's home, and then give it to clusters that know of none."""
+"""Without which nobody is served by a Ray of our own, which listens on all addresses of the machine wherever it lives. Ray itself
+would keep one in the user's home, and from then on give it to clusters that know of none."""
 
 Result = TypeVar("Result")
 
@@ -139,6 +141,7 @@ def _begin(address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as it will be; Ray warns of the change at each start
     logging.getLogger("ray").setLevel(logging.ERROR)
+    ray_driver.print_to_stdstream = _note  # what nodes have to say goes to stdout otherwise, into the live display
     settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "namespace": "fedactors"}
     own: dict[str, Any] = {"include_dashboard": False, **LOOPBACK}
     try:
@@ -153,15 +156,22 @@ def _begin(address: str | None) -> None:
     log.info("ray_is_up", address=ray.get_runtime_context().gcs_address, own=address is None)
 
 
+def _note(said: dict[str, Any], **_: Any) -> None:
+    """Have what a node of the cluster tells its drivers in the log."""
+    for line in said["lines"]:
+        log.info("ray_said", who=said.get("pid"), what=" ".join(str(line).split()))
+
+
 def _lock() -> None:
-    """Have a Ray of our own ask for our token, unless the user has said what it asks for."""
-    if "RAY_AUTH_MODE" not in os.environ:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
+    """Have a Ray of our own ask for our token, unless the user has said whether it asks for one, and for which."""
+    if not any(name in os.environ for name in TOKEN_SETTINGS):
+        os.environ["RAY_AUTH_TOKEN"] = TOKEN
 
 
 def _unlock() -> None:
     if os.environ.get("RAY_AUTH_TOKEN") == TOKEN:
-        del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]
+        for name in TOKEN_SETTINGS:
+            os.environ.pop(name, None)
 
 
 def _leave(holder: object) -> None:

@@ -284,6 +284,7 @@ class Hosts:
 
 
 def _why(error: Exception) -> str:
-    """Ray's story of an error in one line: what is not a table of numbers."""
+    """Ray's story of an error in one line, without its tables and its guesses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "  "))]
-    return " ".join(lines)[:WHY_CHARS_MAX] or type(error).__name__
+    story, _, _ = " ".join(lines).partition(" Some common causes")
+    return story[:WHY_CHARS_MAX] or type(error).__name__
