@@ -34,6 +34,7 @@ class System:
 OURS = "fedactors_grpc"
 SYSTEMS = {  # by the name of the runner's file
     OURS: System("fedactors, gRPC", None),
+    "fedactors_ray": System("fedactors, Ray", None),
     "flower_grpc": System("Flower, direct gRPC", "flower"),
     "flower_simulation": System("Flower, Ray simulation", "flower"),
     "flower_deployment": System("Flower, deployment engine", "flower", learners_max=2, rounds_max=5),
