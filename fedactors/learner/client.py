@@ -31,6 +31,7 @@ from fedactors.model import GlobalModel, Layout, LearnerId, Version
 from fedactors.privacy.masking.form import NAME as MASKING
 from fedactors.privacy.masking.form import MaskedForm
 from fedactors.privacy.sealing import Key
+from fedactors.protocol.buffers import VersionMemory
 from fedactors.protocol.messages import (
     Cancel,
     Evaluated,
@@ -122,6 +123,7 @@ class LearnerClient:
         else:
             assert not isinstance(learner, Declared), "without a desk, somebody has to do the work"
             self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log, key)
+        self._memory = VersionMemory()
         self._agenda: Agenda[Task, Answer] = Agenda()
         self._line = Line(self._rng)
         self._task_came = asyncio.Event()
@@ -372,7 +374,7 @@ class LearnerClient:
 
     async def _fetch(self, version: Version, known: Layout | None) -> GlobalModel:
         """A version of the global model, for the task at work."""
-        download = Download(version, known=known)
+        download = Download(version, known=known, pool=self._memory)
 
         async def fetch(link: Link) -> GlobalModel:
             if not self._agenda.at_work_is_wanted:

@@ -83,7 +83,7 @@ class Desk:
     """One learner at work.
 
     It keeps the version of the global model that it fetched last, so that training and evaluation of one version share one
-    download. A version's buffer is never written to again: user code may have kept views of it.
+    download. A version's buffer is not written to as long as anybody has a view of it: user code may have kept some.
     """
 
     def __init__(self, learner: Learner, work: Work, fetch: Fetch, log: BoundLogger, key: Key | None = None) -> None:
@@ -179,7 +179,9 @@ class Desk:
 
     async def _version(self, version: Version) -> GlobalModel:
         if self._model is None or self._model.version != version:
-            self._model = await self._fetch(version, None if self._model is None else self._model.layout)
+            known = None if self._model is None else self._model.layout
+            self._model = None  # so that the next one may have its memory
+            self._model = await self._fetch(version, known)
         return self._model
 
     def _do(self, trainee: Trainee, packing: Packing, task: Task, model: GlobalModel | None) -> Answer:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+from typing_extensions import override
 
 from fedactors.model import Buffer
 
@@ -40,3 +43,39 @@ class BufferPool:
     def nbytes(self) -> int:
         """Bytes of the buffers that are kept."""
         return sum(buffer.nbytes for buffer in self._free.values())
+
+
+class VersionMemory(BufferPool):
+    """Lends one buffer after the other, each in the memory of the last one if nobody looks at that any more.
+
+    For who hands out what it receives, as a learner does, and cannot be told when it is done with.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._lent: list[Buffer] = []  # the last one
+
+    @override
+    def take(self, nbytes: int) -> Buffer:
+        if self._lent and is_held_by_nobody_else(self._lent):
+            last = self._lent.pop()
+            last.flags.writeable = True  # it was a model
+            self.give(last)
+        self._lent = [super().take(nbytes)]
+        return self._lent[0]
+
+
+def is_held_by_nobody_else(holder: list[Buffer]) -> bool:
+    """Whether the one buffer in this list is referred to from there alone: no variable holds it, and no view of it is left.
+
+    A view refers to the buffer that it shows, and so does what was made of the view without a copy, in any library.
+    """
+    return _references(holder) == _ALONE
+
+
+def _references(holder: list[Buffer]) -> int:
+    return sys.getrefcount(holder[0])
+
+
+_ALONE = _references([np.empty(0, np.uint8)])
+"""What is counted where there is nobody else: the interpreter's own references differ from version to version."""
