@@ -4,7 +4,7 @@ A model of float32 tensors goes through the real controller over gRPC and TCP: i
 learner sends an update, fedavg weights them by their examples. Learners are a process of their own, with one copy of the version
 for all of them; an update is made of it chunk by chunk while it is sent. Models lie in files, as those of `fedactors up` do.
 
-    python benchmarks/sharded.py --smoke              a model of 4 MB, a few seconds
+    python benchmarks/sharded.py --smoke              a model of 4 MB in shards, a few seconds
     python benchmarks/sharded.py                      500 million parameters (2 GB), 8 learners, 32 shards; then unsharded
     python benchmarks/sharded.py --parameters 50000000 --shards 16 --learners 8 --json results.json
 
@@ -324,11 +324,13 @@ def main() -> None:
         config = configuration(shards, learners, rounds, Path(arguments.lead[4]), in_turn=in_turn)
         print(json.dumps(asyncio.run(lead(config, learners, parameters, in_turn=in_turn))), flush=True)
         return
-    parameters, rounds = (1_000_003, 2) if arguments.smoke else (arguments.parameters, arguments.rounds)
-    shards = [4, 1] if arguments.smoke else arguments.shards
-    print(f"{os.cpu_count()} cores, {arguments.learners} learners, {parameters:,} parameters, {rounds} rounds")
+    if arguments.smoke:
+        arguments.parameters, arguments.learners, arguments.shards, arguments.rounds = 1_000_003, 3, [4], 2
+    print(
+        f"{os.cpu_count()} cores, {arguments.learners} learners, {arguments.parameters:,} parameters, {arguments.rounds} rounds"
+    )
     folder = arguments.folder or Path(tempfile.gettempdir())
-    measured = asyncio.run(compare(shards, arguments.learners, parameters, rounds, folder))
+    measured = asyncio.run(compare(arguments.shards, arguments.learners, arguments.parameters, arguments.rounds, folder))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(figures) for figures in measured], indent=2) + "\n")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedactors.actors.compute import Compute, Threads
@@ -55,6 +55,7 @@ def read(spill: Spill) -> np.ndarray:
 
 
 @given(chunk_bytes=st.integers(1, 900), shards=st.integers(1, 20), stop=st.integers(0, LAYOUT.nbytes))
+@settings(max_examples=30)
 def test_an_upload_that_was_cut_goes_on_from_what_is_written(tmp_path_factory, chunk_bytes, shards, stop):
     spills, buffer = Spills(tmp_path_factory.getbasetemp(), shards, 0), update()
 
