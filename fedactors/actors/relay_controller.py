@@ -65,6 +65,7 @@ class RelayController(Controller):
         self._summed: Summed | None = None
         self._adopted: GlobalModel | None = None  # what the model store has
         self._training = ""  # of the scheduler's; what it says of another one is of a former task
+        self._were_enough = life.had_scheduler  # a controlling actor that is restarted has had them
         self._curious: list[tuple[GetChildren, Deferred[Children]]] = []
 
     # --------------------------------------------------------------------------------------------------- what the parent asks for
@@ -109,10 +110,12 @@ class RelayController(Controller):
     def _go_on(self) -> None:
         """Begin, or begin again, what the parent asks for; after a restart once those are back who were here.
 
-        A round waits for learners by itself; an evaluation is given to whoever is here, and so waits for somebody to be.
+        A relay whose process was restarted may have a task before it has learners. Later on, a round waits for them by itself; an
+        evaluation is given to whoever is here, and so waits for somebody to be.
         """
         work = self._work
-        self._owed = bool(self._awaited) or (isinstance(work, EvaluateChildren) and not self._members)
+        enough = self._members if isinstance(work, EvaluateChildren) else True
+        self._owed = bool(self._awaited) or not (enough and self._were_enough)
         if work is None or self._owed:
             return
         if isinstance(work, InitialiseChildren):
@@ -230,10 +233,16 @@ class RelayController(Controller):
         self._adopted = None  # the model store may have been restarted, too
         await super().scheduler_ready(message)
 
+    @property
+    @override
+    def _needed(self) -> int:
+        return super()._needed if self._were_enough else self._plan.training.min_learners
+
     @handle
     @override
     def learner_joined(self, message: LearnerJoined) -> None:
         super().learner_joined(message)
+        self._were_enough = self._were_enough or len(self._members) >= self._plan.training.min_learners
         self._go_on_if_owed()
         for curious in [one for one in self._curious if one[0].at_least <= len(self._members)]:
             self._curious.remove(curious)

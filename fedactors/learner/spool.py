@@ -2,6 +2,7 @@
 
     DIR/
     ├── token            of the session: by it the controller knows the learner again
+    ├── declared         what a relay said there of its learners, who come back to it later than it to its parent; JSON
     └── TASK.update      a header (msgpack, behind its length), then the buffer; one file for each update
 
 What belongs to a session that the controller does not know any more is thrown away.
@@ -9,6 +10,7 @@ What belongs to a session that the controller does not know any more is thrown a
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from collections.abc import Callable
@@ -20,6 +22,7 @@ import msgpack
 import numpy as np
 
 from fedactors.errors import LearnerFailed, ModelError, RemoteProtocolError
+from fedactors.learner.answers import Declared
 from fedactors.learner.desk import Update
 from fedactors.model import Layout
 from fedactors.protocol.bodies import train_report
@@ -50,6 +53,27 @@ class Spool:
         except FileNotFoundError:
             return b""
         return token if len(token) <= TOKEN_BYTES_MAX else b""  # no controller gave it
+
+    @property
+    def declared(self) -> Declared | None:
+        """What was said in the last session of who takes part; None where there was none, or nobody can read it."""
+        if not self.token:
+            return None
+        try:
+            train, test, tags = json.loads((self._directory / "declared").read_text(encoding="utf-8"))
+            counts = int(train), int(test)
+            return Declared(*counts, tuple(map(str, tags))) if all(0 <= count < 2**63 for count in counts) else None
+        except (OSError, ValueError, TypeError, OverflowError):
+            return None
+
+    def declare(self, declared: Declared) -> None:
+        """Keep what is said of who takes part.
+
+        Raises:
+            LearnerFailed: it cannot be written.
+        """
+        said = [declared.num_train_examples, declared.num_test_examples, declared.tags]
+        self._write("declared", json.dumps(said).encode())
 
     def begin(self, token: bytes, *, resumed: bool) -> None:
         """A session has begun; unless it goes on with the last one, what was kept for that is void."""

@@ -76,7 +76,8 @@ class Relay(Federation):
     ) -> None:
         """Take part in the parent's federation until that is over, and tell the children so; or until `leave`.
 
-        It joins once as many children are here as the configuration has as `learners.min`.
+        It joins once as many children are here as the configuration has as `learners.min`; at once where it has a session to go
+        on with, which is lost if it comes back too late.
 
         Args:
             parent: the way to it; stays the caller's.
@@ -89,13 +90,13 @@ class Relay(Federation):
             FederationFailed: the actors failed too often.
         """
         children = cast("ActorRef[ToRelayController]", self._controller)  # a relay's takes more than others do
-        if (here := await self.unless_failed(self._until_here(children))) is None:
+        declared = await self.unless_failed(self._declared(children, spool))
+        if declared is None:
             return
 
         def desk(fetch: Fetch) -> RelayDesk:
             return RelayDesk(children, self._scope, local_privacy(self.config), fetch)
 
-        declared = Declared(here.num_train_examples, here.num_test_examples, here.tags)
         forms = configuration.known_forms()
         self._client = LearnerClient(
             declared, id, parent, federation=self.config.name, patience=patience, spool=spool, forms=forms, desk=desk
@@ -110,6 +111,17 @@ class Relay(Federation):
         self._leaving.set()
         if self._client is not None:
             await self._client.leave()
+
+    async def _declared(self, children: ActorRef[ToRelayController], spool: Spool | None) -> Declared | None:
+        """What is said to the parent of the children, or was said in the session that is gone on with; None: as below."""
+        if spool is not None and (before := spool.declared) is not None:
+            return before
+        if (here := await self._until_here(children)) is None:
+            return None
+        declared = Declared(here.num_train_examples, here.num_test_examples, here.tags)
+        if spool is not None:
+            spool.declare(declared)
+        return declared
 
     async def _until_here(self, children: ActorRef[ToRelayController]) -> Children | None:
         """Who is here once they are enough; None if this relay is to leave before."""

@@ -1,4 +1,4 @@
-"""What a learner finds on its own disk: updates and the token of its last session."""
+"""What a learner finds on its own disk: updates, the token of its last session, and what a relay declared in it."""
 
 from __future__ import annotations
 
@@ -40,15 +40,23 @@ SEEDS = [
     b"\x00" + file([["w", "uint8", [0]]], report={"num_examples": "x", "metrics": 3}),
     b"\x01token",
     b"\x01" + b"t" * 100_000,
+    b'\x02[30, 4, ["north"]]',
+    b"\x02[1e999, -1, [[]]]",
 ]
 
 
 def check(data: bytes) -> None:
-    """The first byte says whether the rest is an update or a token."""
+    """The first byte says whether the rest is an update, a token or a declaration."""
     if not data:
         return
     spool = Spool(PLACE)
-    if data[0] % 2:
+    if data[0] % 3 == 2:
+        (PLACE / "token").write_bytes(b"token")
+        (PLACE / "declared").write_bytes(data[1:])
+        if (said := spool.declared) is not None:
+            encode(Hello("anna", num_train_examples=said.num_train_examples, num_test_examples=said.num_test_examples))
+        return
+    if data[0] % 3:
         (PLACE / "token").write_bytes(data[1:])
         encode(Hello("anna", resume_token=spool.token))
         return
