@@ -1,4 +1,4 @@
-"""Ourselves on Ray: the controller is this process, the learners live in one Ray actor a core, models go through shared memory."""
+"""Ourselves on Ray: the controller is this process, learners live in one actor a core, models go through shared memory."""
 
 from __future__ import annotations
 
