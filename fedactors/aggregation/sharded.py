@@ -170,11 +170,6 @@ class ShardFold:
         self._rule = rule
         self._state = state
 
-    def check(self) -> None:
-        """See that its state is one of this rule on this shard; ModelError if not."""
-        if not self._stands_still:
-            self._fold()
-
     def combine(self, updates: Sequence[Waiting], current: Buffer, version: Version, out: Buffer) -> None:
         """Write the shard of the next version.
 
@@ -185,7 +180,8 @@ class ShardFold:
             out: uint8[shard.nbytes].
 
         Raises:
-            ModelError: they cannot be combined, in this shard nor in any other; the state is what it was.
+            ModelError: they cannot be combined, in this shard nor in any other, or the state that it began with is not one of this
+                rule on this shard; it is what it was.
             OSError: an update cannot be read; the fold is of no use any more.
         """
         if self._stands_still:
