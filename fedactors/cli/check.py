@@ -58,6 +58,7 @@ def _rows(config: Config) -> list[tuple[str, str]]:
     return [
         ("federation", f"{config.name}  (seed {config.seed})"),
         ("learners", f"{learners.count}, at least {learners.min}  ({code}{_listed(learners.options)})"),
+        *_ray(config),
         ("address", config.controller.address or "a Unix socket of its own"),
         *_access(config),
         ("initial", "from a learner" if config.initial_file is None else str(config.initial_file)),
@@ -73,6 +74,16 @@ def _rows(config: Config) -> list[tuple[str, str]]:
         ("evaluate", _listed(config.evaluate.model_dump(exclude_none=True), before="")),
         ("stop", _listed(config.stop.model_dump(exclude_none=True), before="")),
     ]
+
+
+def _ray(config: Config) -> list[tuple[str, str]]:
+    """Where learners work, and what each of them needs there, where that is Ray."""
+    if config.runtime.engine != "ray":
+        return []
+    table = config.ray
+    memory = "" if table.memory_bytes_per_learner is None else f", {table.memory_bytes_per_learner:,} bytes"
+    where = table.address or "the cluster of RAY_ADDRESS, or one that ends with the run"
+    return [("ray", f"{where}  ({table.cpus_per_learner:g} CPUs, {table.gpus_per_learner:g} GPUs{memory} a learner at work)")]
 
 
 def _dp(config: Config) -> list[tuple[str, str]]:

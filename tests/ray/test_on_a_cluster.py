@@ -1,4 +1,4 @@
-"""Federations whose learners work on a Ray cluster of two nodes, all on this machine."""
+"""Federations whose learners work on a Ray cluster of two nodes, all on this machine: what docs/ray.md says of them."""
 
 from __future__ import annotations
 
