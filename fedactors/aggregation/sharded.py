@@ -180,8 +180,8 @@ class ShardFold:
             out: uint8[shard.nbytes].
 
         Raises:
-            ModelError: they cannot be combined, in this shard nor in any other, or the state that it began with is not one of this
-                rule on this shard; it is what it was.
+            ModelError: they cannot be combined, in this shard nor in any other, or the state that it began with is none of
+                this rule on this shard; the state is what it was.
             OSError: an update cannot be read; the fold is of no use any more.
         """
         if self._stands_still:
