@@ -5,6 +5,7 @@ Each learner has the desk that it would have in a process of its own: what is do
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping, Sequence
@@ -94,8 +95,9 @@ class Host:
         self._entries: dict[bytes, Any] = {}
         self._learners: dict[LearnerId, Hosted] = {}
 
-    def version(self) -> str:
-        """Of fedactors, here."""
+    def begin(self) -> str:
+        """Leave Ctrl-C to the controller, whose terminal reaches this process, too, and return the version of fedactors here."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return installed_version("fedactors")
 
     def make(self, origin: Origin, entry: bytes) -> Making:

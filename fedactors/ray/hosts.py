@@ -240,7 +240,7 @@ class Hosts:
 
     async def _until_ready(self, host: HostRef) -> None:
         """Wait for a host's process; give it up if there is no room for it."""
-        answer = asyncio.ensure_future(asyncio.wrap_future(host.actor.version.remote().future()))
+        answer = asyncio.ensure_future(asyncio.wrap_future(host.actor.begin.remote().future()))
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 while not (await asyncio.wait([answer], timeout=POLL_S))[0]:
