@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias, cast
 
@@ -16,6 +17,7 @@ from fedactors.actors.messages import (
     EvaluateAgain,
     FinishUp,
     GetModel,
+    GetStatus,
     GrantRound,
     Initialised,
     LearnerJoined,
@@ -38,11 +40,12 @@ from fedactors.actors.relay_messages import (
     ToRelayAggregator,
     TrainChildren,
 )
+from fedactors.actors.relay_rounds import RelayRounds
 from fedactors.errors import Rejected
 from fedactors.journal import UnendedRound
 from fedactors.model import GlobalModel
 from fedactors.protocol import Verb
-from fedactors.record import EventKind
+from fedactors.record import EventKind, RoundRecord
 from fedactors.runtime import ActorRef, Deferred, handle
 from fedactors.task import METRICS_MAX, EvaluationReport, Round
 
@@ -65,6 +68,7 @@ class RelayController(Controller):
         self._summed: Summed | None = None
         self._adopted: GlobalModel | None = None  # what the model store has
         self._training = ""  # of the scheduler's; what it says of another one is of a former task
+        self._rounds = RelayRounds()
         self._were_enough = life.had_scheduler  # a controlling actor that is restarted has had them
         self._curious: list[tuple[GetChildren, Deferred[Children]]] = []
 
@@ -98,6 +102,8 @@ class RelayController(Controller):
         if life.phase is Phase.DONE or self._work is not None:
             raise Rejected("this relay is done" if life.phase is Phase.DONE else "this relay is at another task")
         self._work, self._answer, self._summed = work, self.reply_later(), None
+        if not isinstance(work, EvaluateChildren):
+            self._tell_of(self._rounds.without_evaluation())
         life.phase = phase
         if not isinstance(work, InitialiseChildren):
             life.layout, life.version, life.next_round = work.model.layout, work.model.version, work.params.round
@@ -178,12 +184,19 @@ class RelayController(Controller):
     @override
     def round_ended(self, message: RoundEnded) -> None:
         record = message.record
-        self._publish(EventKind.ROUND_ENDED, record=record.to_map())
+        if record.totals.accepted:
+            self._rounds.trained(record)
+        else:
+            self._tell_of(self._rounds.evaluated(record))
         if isinstance(self._work, EvaluateChildren) and message.training == self._training:
             if record.totals.evaluated:
                 self._finished(EvaluationReport(record.totals.examples_evaluated, record.metrics))
             else:
                 self._fail(f"no learner of this relay evaluated version {record.version}")
+
+    def _tell_of(self, record: RoundRecord | None) -> None:
+        if record is not None:
+            self._publish(EventKind.ROUND_ENDED, record=record.to_map())
 
     @handle
     @override
@@ -197,6 +210,7 @@ class RelayController(Controller):
         if failed and self._work is not None:
             self._give_up(why)
         else:
+            self._tell_of(self._rounds.without_evaluation())
             super()._done(why, failed=failed)
 
     def _give_up(self, why: str) -> None:
@@ -232,6 +246,11 @@ class RelayController(Controller):
     async def scheduler_ready(self, message: SchedulerReady) -> None:
         self._adopted = None  # the model store may have been restarted, too
         await super().scheduler_ready(message)
+
+    @handle
+    @override
+    def status(self, message: GetStatus) -> Mapping[str, Any]:
+        return {**super().status(message), "is_relay": True}
 
     @property
     @override

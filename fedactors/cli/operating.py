@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 T = TypeVar("T")
 
+_OF_A_RELAY = "this relay takes no further part; its open round is dropped, and the federation goes on without it"
+
 
 def on_controller(function: Function) -> Function:
     """Adds RUN, --address and what is shown there, given to the verb as `run` and `reach`."""
@@ -56,8 +58,8 @@ def order(run: Path | None, reach: Reach, verb: Verb, why: str, said: str) -> No
     """Have something done, and say what comes of it; the federation's name stands for {name}."""
 
     async def ordering(admin: AdminClient) -> str:
-        name = str((await admin.status())["name"])
+        status = await admin.status()
         await admin.order(verb, why)
-        return name
+        return _OF_A_RELAY if status.get("is_relay") else said.format(name=status["name"])
 
-    click.echo(said.format(name=ask(run, reach, ordering)))
+    click.echo(ask(run, reach, ordering))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--listen", metavar="ADDRESS", required=True, help="Where learners of this relay connect, as in grpc://127.0.0.1:4451."
 )
 @click.option("--id", "identity", metavar="ID", default="relay-0", show_default=True, help="This relay's identity at its parent.")
-@click.option("--spool", callback=options.as_path, metavar="DIR", help="Keep the session with the parent there, for a restart.")
+@click.option("--spool", callback=options.as_path, metavar="DIR", help="Keep its session and its updates there, for a restart.")
 @credentials
 @insecure
 @options.overrides

@@ -58,6 +58,8 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
     why = f": {told['stop_reason']}" if told["stop_reason"] else ""
     done = told["round"] - 1
     lines = [(str(told["name"]), phase + why), ("rounds", _of(done, told.get("rounds_total")))]
+    if told.get("is_relay"):
+        lines.append(("relay", "its rounds are those of its parent"))
     lines.append(("version", "none yet" if told["version"] is None else f"{told['version']}"))
     lines.append(("learners", f"{len(told['learners']):,} here, at least {told['min_learners']:,} to begin with"))
     lines.append(("model", f"{told['num_parameters']:,} parameters"))

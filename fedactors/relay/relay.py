@@ -10,16 +10,20 @@ from typing import Any, ClassVar, cast
 from fedactors import config as configuration
 from fedactors.access.audit import Audit
 from fedactors.actors.controller import Controller
+from fedactors.actors.messages import EventsFrom
 from fedactors.actors.relay_controller import RelayController
 from fedactors.actors.relay_messages import Children, GetChildren, ToRelayController
+from fedactors.actors.watchers import EVENTS_PER_ANSWER_MAX
 from fedactors.config import Config
 from fedactors.config.differential import local as local_privacy
+from fedactors.errors import ActorStopped
 from fedactors.learner import LearnerClient, Patience
 from fedactors.learner.answers import Declared
 from fedactors.learner.desk import Fetch
 from fedactors.learner.spool import Spool
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
+from fedactors.record import EventKind
 from fedactors.relay.desk import RelayDesk
 from fedactors.relay.terms import relayed
 from fedactors.runtime import ActorRef
@@ -29,6 +33,7 @@ from fedactors.transport import Channel
 log = get_logger("fedactors.relay")
 
 PATIENCE = Patience()
+ASK_AGAIN_S = 0.5
 
 
 class Relay(Federation):
@@ -90,6 +95,23 @@ class Relay(Federation):
             FederationFailed: the actors failed too often.
         """
         children = cast("ActorRef[ToRelayController]", self._controller)  # a relay's takes more than others do
+        ending = asyncio.create_task(self._leave_at_the_end(children), name=f"{id} is stopped")
+        try:
+            await self._take_part(children, parent, id, patience, spool)
+        finally:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
+        if not self._leaving.is_set():
+            await self.close("the parent's federation is over")
+
+    async def _take_part(
+        self,
+        children: ActorRef[ToRelayController],
+        parent: Channel,
+        id: LearnerId,  # noqa: A002  # as above
+        patience: Patience,
+        spool: Spool | None,
+    ) -> None:
         declared = await self.unless_failed(self._declared(children, spool))
         if declared is None:
             return
@@ -103,8 +125,17 @@ class Relay(Federation):
         )
         if not self._leaving.is_set():
             await self.unless_failed(self._client.run())
-        if not self._leaving.is_set():
-            await self.close("the parent's federation is over")
+
+    async def _leave_at_the_end(self, children: ActorRef[ToRelayController]) -> None:
+        """An operator may stop this relay, which then has nothing to give to its parent any more."""
+        number, kind = 0, None
+        while kind is not EventKind.FINISHED:
+            try:
+                news = await children.ask(EventsFrom(number, at_least=EVENTS_PER_ANSWER_MAX))
+                number, kind = news[-1].number + 1, news[-1].kind
+            except ActorStopped:
+                await asyncio.sleep(ASK_AGAIN_S)  # it is being restarted
+        await self.leave()
 
     async def leave(self) -> None:
         """Say goodbye to the parent; `serve` then returns. The children are to come back, or to go elsewhere."""

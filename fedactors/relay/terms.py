@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from fedactors.config import Config, build_protocol, build_rule
-from fedactors.config.tables import AggregationTable, ProtocolTable, StoreTable
+from fedactors.config.tables import AggregationTable, ProtocolTable, StopTable, StoreTable
 from fedactors.errors import ConfigError
 from fedactors.scheduling.rounds import RoundRules
 
@@ -30,6 +30,7 @@ def relayed(config: Config) -> Config:
             "aggregation": AggregationTable(**kept),
             "protocol": ProtocolTable(name="synchronous", options=rounds),
             "store": StoreTable(),
+            "stop": StopTable().model_copy(update={"rounds": None}),  # read from a file, it would stand for ten rounds
         }
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import aclosing
 
 import pytest
 
@@ -23,11 +24,12 @@ ONE = CONFIG | {"learners": {"count": 1}}
 async def joined(federation, number):
     """The first so many who joined."""
     told = []
-    async for event in federation.events():
-        if event.kind is EventKind.LEARNER_JOINED:
-            told.append(event.body)
-            if len(told) == number:
-                break
+    async with aclosing(federation.events()) as news:
+        async for event in news:
+            if event.kind is EventKind.LEARNER_JOINED:
+                told.append(event.body)
+                if len(told) == number:
+                    return told
     return told
 
 
