@@ -36,7 +36,7 @@ RUN_BY = {
     "docs/dashboard.md": "docs/test_dashboard.py",
     "docs/many-federations.md": "docs/test_many_federations.py",
     "docs/operating.md": "docs/test_operating.py",
-    "docs/ray.md": "ray/test_on_a_cluster.py",
+    "docs/ray.md": "ray/test_by_command.py",
     "docs/relays.md": "docs/test_relays.py",
     "docs/reports.md": "docs/test_observing.py",
     "docs/scale.md": "test_scale.py",

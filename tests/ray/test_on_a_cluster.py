@@ -18,8 +18,9 @@ pytest.importorskip("ray")
 from ray._raylet import AuthenticationTokenLoader, Config
 from ray.cluster_utils import Cluster
 
-from fedactors.ray import hosts
+from fedactors.ray import hosts, shards
 from fedactors.ray.code import travelling_entry
+from tests.actors.test_sharded_runs import trained
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.xdist_group("ray")]
 
@@ -216,3 +217,15 @@ async def test_needs_that_no_node_meets_are_refused_at_once(cluster):
     config["ray"]["gpus_per_learner"] = 1
     with pytest.raises(ConfigError, match=r"ray.gpus_per_learner = 1: no node of the Ray cluster has that \(127.0.0.2: 1 CPUs"):
         await run(config, Steady)
+
+
+async def test_shards_of_a_model_on_ray_come_to_the_same_bits(cluster, monkeypatch):
+    """As without Ray, and without shards."""
+    made, original = [], shards._made
+    monkeypatch.setattr(shards, "_made", lambda *arguments: made.append(arguments) or original(*arguments))
+    aggregation = {"rule": "fedadam", "combine": "fednova"}  # it keeps something from round to round, and needs bases
+    on_ray = {"runtime": {"engine": "ray"}, "ray": {"address": cluster.address, "cpus_per_learner": 0.1}}
+    _, here = await trained(1, aggregation)
+    _, there = await trained(2, aggregation, **on_ray)
+    assert there == here
+    assert len(made) == 2
