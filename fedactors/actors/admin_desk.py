@@ -21,6 +21,7 @@ from fedactors.actors.messages import (
     ReturnBuffer,
 )
 from fedactors.actors.spill import as_buffer
+from fedactors.actors.waiting_room import WaitingRoom
 from fedactors.errors import Rejected, RemoteProtocolError, UpdateRefused
 from fedactors.model import Layout
 from fedactors.protocol import (
@@ -60,8 +61,9 @@ NEWS_PAUSE_S = 0.01
 class AdminDesk:
     """Serves the Admin service's methods. It keeps nothing: the actors know everything, the audit log what was asked of them."""
 
-    def __init__(self, actors: Neighbours, model_bytes_max: int, audit: Audit, doorway: Doorway) -> None:
+    def __init__(self, actors: Neighbours, model_bytes_max: int, audit: Audit, doorway: Doorway, room: WaitingRoom) -> None:
         self._actors = actors
+        self._room = room
         self._audit = audit
         self._doorway = doorway
         self._model_bytes_max = model_bytes_max
@@ -86,7 +88,7 @@ class AdminDesk:
         number = await self._doorway.first(stream, read_watch(stream))
         if caller.role is not Role.LOCAL:  # this process watches itself
             self._audit.did("watched", caller, stream.peer, from_number=number)
-        while news := await self._actors.controller.ask(EventsFrom(number)):
+        while news := await self._room.answer(self._actors.controller.ask(EventsFrom(number))):
             await send_news(stream, news)
             number += len(news)
             await asyncio.sleep(NEWS_PAUSE_S)

@@ -37,6 +37,7 @@ from fedactors.actors.messages import (
     ToLearnerProxy,
 )
 from fedactors.actors.session_terms import SessionTerms
+from fedactors.actors.waiting_room import WaitingRoom
 from fedactors.errors import (
     AccessDenied,
     ActorError,
@@ -126,7 +127,8 @@ class Gateway(Actor[ToGateway]):
             LearnerProxy, neighbours=neighbours, policy=policy, compute=compute, lost_after_s=terms.lost_after_s
         )
         self._doorway = Doorway(terms.learners_max + STRANGERS_MORE, terms.hello_timeout_s)
-        self._desk = AdminDesk(neighbours, policy.model_bytes_max, self._guard.audit, self._doorway)
+        self._room = WaitingRoom()
+        self._desk = AdminDesk(neighbours, policy.model_bytes_max, self._guard.audit, self._doorway, self._room)
         self._listeners: list[Listener] = []
         self._learners: dict[LearnerId, Admitted] = {}
         self._tokens: dict[bytes, Admitted] = {}
@@ -150,8 +152,9 @@ class Gateway(Actor[ToGateway]):
     async def stopped(self, reason: BaseException | None) -> None:
         if self._watching is not None:
             self._watching.cancel()
-        for listener in self._listeners:
-            await listener.close(CLOSE_GRACE_S if reason is None else 0.0)
+        self._room.close()
+        grace_s = CLOSE_GRACE_S if reason is None else 0.0
+        await asyncio.gather(*(listener.close(grace_s) for listener in self._listeners))
 
     # -------------------------------------------------------------------------------------------------------------- admission
 
@@ -274,7 +277,7 @@ class Gateway(Actor[ToGateway]):
             await refuse(stream, Goodbye(GoodbyeReason.DRAINING, f"{hello.learner} has joined {times}: come back later"))
             return
         try:
-            admission = await self.ref.ask(Admit(hello))
+            admission = await self._room.answer(self.ref.ask(Admit(hello)))
         except Rejected as refusal:
             reason = GoodbyeReason.FINISHED if self._dismissed else GoodbyeReason.REFUSED
             self._guard.audit.refused(str(refusal), stream.peer, learner=hello.learner, who=str(caller), by=caller.by)
@@ -305,7 +308,7 @@ class Gateway(Actor[ToGateway]):
         asked: T | None = await self._doorway.first(stream, read(stream))
         while asked is not None:
             token = asked.token
-            proxy = await self.ref.ask(FindProxy(token, caller))
+            proxy = await self._room.answer(self.ref.ask(FindProxy(token, caller)))
             with self._doorway.held_by(proxy, stream):
                 while asked is not None and asked.token == token:
                     try:
