@@ -26,7 +26,7 @@ def pages(dashboard: str | None, metrics: str | None, tokens: Path | None) -> Be
         AddressError: something may not be served where it was asked for.
     """
     page = None if dashboard is None else place(dashboard, tokens)
-    figures = None if metrics is None else _metrics_place(metrics, tokens)
+    figures = None if metrics is None else metrics_place(metrics, tokens)
 
     @asynccontextmanager
     async def beside(federation: Federation) -> AsyncIterator[None]:
@@ -35,23 +35,29 @@ def pages(dashboard: str | None, metrics: str | None, tokens: Path | None) -> Be
                 from fedactors.dashboard.opening import of_federation
 
                 where = replace(page, tokens=page.tokens or _operators_tokens(federation.config))
-                _say("dashboard", await exits.enter_async_context(of_federation(federation, where)))
+                say("dashboard", await exits.enter_async_context(of_federation(federation, where)))
             if figures is not None:
                 from fedactors.dashboard.metering import metrics_of
 
-                _say("metrics", await exits.enter_async_context(metrics_of(federation, figures)))
+                say("metrics", await exits.enter_async_context(metrics_of(federation, figures)))
             yield
 
     return beside
 
 
-def _say(what: str, url: str) -> None:
-    """Not by click's echo, past a live display."""
+def say(what: str, url: str) -> None:
+    """Where something is served. Not by click's echo, past a live display."""
     sys.stderr.write(f"{what}: {url}\n")
     sys.stderr.flush()
 
 
-def _metrics_place(text: str, tokens: Path | None) -> Where:
+def metrics_place(text: str, tokens: Path | None, option: str = "--dashboard-tokens") -> Where:
+    """Where figures are to be served; `option` gives the list of tokens.
+
+    Raises:
+        ExtraMissing: the extra `metrics` is not installed.
+        AddressError: `text` is no place, or one that other machines can reach and no token guards.
+    """
     from importlib.util import find_spec
 
     from fedactors.dashboard.where import METRICS_PORT, Where
@@ -59,7 +65,7 @@ def _metrics_place(text: str, tokens: Path | None) -> Where:
 
     if find_spec("prometheus_client") is None:
         raise ExtraMissing("--metrics", "prometheus_client", "metrics")
-    return Where.parse(text, tokens, port=METRICS_PORT)
+    return Where.parse(text, tokens, port=METRICS_PORT, option=option)
 
 
 def _operators_tokens(config: Config) -> Path | None:

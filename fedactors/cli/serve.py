@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from fedactors.cli.options import Talk
 
 if TYPE_CHECKING:
     from fedactors.cli.run import Interrupts
+    from fedactors.dashboard.where import Where
     from fedactors.hosting.counter import Counter
+    from fedactors.hosting.federations import Federations
     from fedactors.protocol.federations import Standing
     from fedactors.sharing import Sharing
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     "--admin-tokens",
     metavar="FILE",
     callback=options.as_path,
-    help="Have them show a token of this list (`fedactors tokens` writes it); an observer's is enough to list.",
+    help="Have them show a token of this list (`fedactors tokens` writes it); an observer's does for a list, and for --metrics.",
 )
 @click.option("--admin-certificate", metavar="FILE", callback=options.as_path, help="For an ADDRESS of grpcs://.")
 @click.option("--admin-key", metavar="FILE", callback=options.as_path, help="The certificate's private key.")
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Of all uploads at the same time; no model may be larger than half of it.  [default: half of the machine's memory]",
 )
+@options.metrics
 @click.option("--threads", type=click.IntRange(1, 1024), default=2, show_default=True, help="That combine updates.")
 @insecure
 @options.overrides
@@ -51,6 +55,7 @@ def serve(
     admin_certificate: Path | None,
     admin_key: Path | None,
     memory_bytes: int | None,
+    metrics: str | None,
     threads: int,
     insecure: bool,
     overrides: tuple[str, ...],
@@ -63,6 +68,7 @@ def serve(
     of the others. Without --admin, the process ends when all are over. After Ctrl-C, or the death of the process, the same
     command goes on with those that are not.
     """
+    from fedactors.cli.beside import metrics_place
     from fedactors.cli.run import run
     from fedactors.cli.watching import serving
     from fedactors.config.tables import RuntimeTable
@@ -72,10 +78,11 @@ def serve(
     counter = None
     if admin is not None:
         counter = Counter.at(admin, tokens=admin_tokens, certificate=admin_certificate, key=admin_key, insecure=insecure)
+    figures = None if metrics is None else metrics_place(metrics, admin_tokens, "--admin-tokens")
     given = (*overrides, *credential_overrides(insecure=insecure))
     with serving(talk, log_file), Sharing(threads=threads, memory_bytes=memory_bytes) as sharing:
         outcome = run(
-            lambda interrupts: _serve(folder, runs, sharing, given, counter, talk.log_level, interrupts),
+            lambda interrupts: _serve(folder, runs, sharing, given, counter, figures, talk.log_level, interrupts),
             RuntimeTable(),
             said="every federation ends its open round; Ctrl-C again stops at once",
         )
@@ -88,6 +95,7 @@ async def _serve(
     sharing: Sharing,
     overrides: Sequence[str],
     counter: Counter | None,
+    figures: Where | None,
     log_level: str,
     interrupts: Interrupts,
 ) -> list[Standing]:
@@ -98,8 +106,10 @@ async def _serve(
 
     told_to_end = asyncio.Event()
     async with AsyncExitStack() as exits:
-        federations = Federations(folder, runs, sharing, overrides=overrides, log_level=log_level)
+        federations = Federations(folder, runs, sharing, overrides=overrides, log_level=log_level, is_metered=figures is not None)
         await exits.enter_async_context(federations)
+        if figures is not None:
+            await exits.enter_async_context(_scraped(federations, figures))
 
         async def end() -> None:
             await federations.end()
@@ -111,6 +121,20 @@ async def _serve(
             await told_to_end.wait()
         await federations.over()
         return federations.standings
+
+
+@asynccontextmanager
+async def _scraped(federations: Federations, where: Where) -> AsyncIterator[None]:
+    """Figures of all of them in one place, for as long as the context lasts."""
+    from fedactors.cli.beside import say
+    from fedactors.dashboard.scraping import scraped
+    from fedactors.observe.exposition import CONTENT_TYPE, ManyExpositions
+    from fedactors.protocol.federations import Condition
+
+    exposition = ManyExpositions(lambda: federations.metered, [str(state) for state in Condition])
+    async with scraped(exposition.text, CONTENT_TYPE, where) as url:
+        say("metrics", url)
+        yield
 
 
 def _conclude(standings: Sequence[Standing]) -> None:

@@ -28,8 +28,8 @@ class Where:
     tokens: Path | None = None
 
     @classmethod
-    def parse(cls, text: str, tokens: Path | None = None, *, port: int = PORT) -> Where:
-        """Read HOST:PORT, or PORT alone, or nothing for the default, which is loopback and `port`.
+    def parse(cls, text: str, tokens: Path | None = None, *, port: int = PORT, option: str = "--dashboard-tokens") -> Where:
+        """Read HOST:PORT, or PORT alone, or nothing for the default, which is loopback and `port`; `option` gives the tokens.
 
         Raises:
             AddressError: it has another form, or other machines can reach it and there is no token to keep them out.
@@ -42,7 +42,7 @@ class Where:
             raise AddressError(f"{text!r} is no place to serve a page at; write HOST:PORT, or PORT, or nothing behind FILE")
         if tokens is None and not is_loopback(name):
             said = f"{text} can be reached by other machines, and whoever reaches the page can stop the run"
-            raise AddressError(f"{said}: have them log in by --dashboard-tokens FILE, or serve it at {HOST}:{number}")
+            raise AddressError(f"{said}: have them log in by {option} FILE, or serve it at {HOST}:{number}")
         return cls(name, int(number), tokens)
 
     def guard(self) -> Guard:

@@ -14,6 +14,7 @@ from fedactors.errors import ConfigError, FederationFailed
 from fedactors.hosting.beginning import earlier, is_over
 from fedactors.hosting.files import FEDERATIONS_MAX, Found, find, write
 from fedactors.hosting.hosted import Hosted
+from fedactors.observe.meter import Metered
 from fedactors.plugins import did_you_mean
 from fedactors.protocol.federations import Condition, Standing
 from fedactors.sharing import Sharing
@@ -28,7 +29,14 @@ class Federations:
     """
 
     def __init__(
-        self, folder: Path, runs: Path, sharing: Sharing, *, overrides: Sequence[str] = (), log_level: str = "info"
+        self,
+        folder: Path,
+        runs: Path,
+        sharing: Sharing,
+        *,
+        overrides: Sequence[str] = (),
+        log_level: str = "info",
+        is_metered: bool = False,
     ) -> None:
         """Prepare it; nothing is begun yet.
 
@@ -38,12 +46,14 @@ class Federations:
             sharing: threads and memory for all of them.
             overrides: of each configuration, as KEY=VALUE.
             log_level: of each run's own log.
+            is_metered: figures are kept, for `metered`.
         """
         self._folder = folder
         self._runs = runs
         self._sharing = sharing
         self._overrides = overrides
         self._log_level = log_level
+        self._is_metered = is_metered
         self._hosted: dict[str, Hosted] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = False
@@ -69,6 +79,11 @@ class Federations:
     def standings(self) -> list[Standing]:
         """How all of them stand, in the order of their names; those that are over, too."""
         return [self._hosted[name].standing for name in sorted(self._hosted)]
+
+    @property
+    def metered(self) -> list[Metered]:
+        """The figures of all of them, in the order of their names."""
+        return [self._hosted[name].metered for name in sorted(self._hosted)]
 
     async def over(self) -> None:
         """Wait until none is at work."""
@@ -115,7 +130,7 @@ class Federations:
     def _begin(self, found: Found, *, again: bool = False) -> None:
         run = self._runs / found.name
         saved = None if found.problem else earlier(run)
-        hosted = self._hosted[found.name] = Hosted(found, run, saved)
+        hosted = self._hosted[found.name] = Hosted(found, run, saved, is_metered=self._is_metered)
         if found.problem:
             hosted.refuse(found.problem)
         elif saved is not None and is_over(saved) and not (again and saved.state is State.FAILED):

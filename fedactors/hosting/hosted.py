@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from fedactors.hosting.files import Found
 from fedactors.log import get_logger
 from fedactors.model import LearnerId
 from fedactors.observe.logging import file_of
+from fedactors.observe.meter import Kernel, Meter, Metered
 from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.federations import Condition, Standing
 from fedactors.record import Event, EventKind
+from fedactors.runtime.trace import SystemStatistics
 from fedactors.sharing import Sharing
 from fedactors.system import Federation
 
@@ -37,13 +39,14 @@ class Hosted:
         condition: how it stands.
     """
 
-    def __init__(self, found: Found, run: Path, saved: SavedRun | None = None) -> None:
+    def __init__(self, found: Found, run: Path, saved: SavedRun | None = None, *, is_metered: bool = False) -> None:
         """Take note of it; nothing runs yet.
 
         Args:
             found: its name, and where its configuration is.
             run: the directory of its run.
             saved: what there is of that run already.
+            is_metered: figures are kept of it.
         """
         self.found = found
         self.run = run
@@ -54,6 +57,9 @@ class Hosted:
         self._learners: set[LearnerId] = set()
         self._addresses: tuple[str, ...] = ()
         self._admin: AdminClient | None = None
+        self._is_metered = is_metered
+        self._meter: Meter | None = None
+        self._statistics: Callable[[], SystemStatistics] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def was(self, saved: SavedRun) -> None:
@@ -78,6 +84,12 @@ class Hosted:
             self._why,
             str(self.run),
         )
+
+    @property
+    def metered(self) -> Metered:
+        """Its figures."""
+        kernel = None if self._statistics is None else Kernel.of(self._statistics())
+        return Metered(self.found.name, str(self.condition), self._meter, kernel)
 
     # ------------------------------------------------------------------------------------------------------------ from outside
 
@@ -137,6 +149,7 @@ class Hosted:
             exits.callback(self._down)
             await self._enough(federation, config.learners.min)
             self.condition = Condition.RUNNING
+            self._begin_to_count()  # the driver is told everything from the run's first event on
             driver = Driver(config, federation.admin, directory, [self._observe])
             results = await federation.unless_failed(driver.run())
         over = Condition.INTERRUPTED if results.stop_reason == INTERRUPTED else Condition.FINISHED
@@ -145,11 +158,16 @@ class Hosted:
     def _up(self, federation: Federation) -> None:
         self._admin = federation.admin
         self._addresses = tuple(map(str, federation.addresses))
+        self._begin_to_count()
+        self._statistics = federation.statistics if self._is_metered else None
         log.info("listening", addresses=list(self._addresses))
 
     def _down(self) -> None:
-        self._admin, self._addresses = None, ()
+        self._admin, self._addresses, self._statistics = None, (), None
         self._learners.clear()
+
+    def _begin_to_count(self) -> None:
+        self._meter = Meter(self.found.name) if self._is_metered else None
 
     async def _enough(self, federation: Federation, minimum: int) -> None:
         """Wait for the first learners, as long as it takes; a federation that has begun already, or is over, waits for nobody."""
@@ -175,6 +193,8 @@ class Hosted:
             log.warning(event.kind, **event.body)
 
     def _take(self, event: Event) -> None:
+        if self._meter is not None:
+            self._meter.take(event)
         if event.kind is EventKind.LEARNER_JOINED:
             self._learners.add(event.body["learner"])
         elif event.kind is EventKind.LEARNER_DEPARTED:

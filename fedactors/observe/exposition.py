@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from fedactors.observe.board import State
-from fedactors.observe.meter import PHASES, Kernel, Meter
+from fedactors.observe.meter import PHASES, Kernel, Meter, Metered
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -34,6 +34,59 @@ class Exposition:
     def text(self) -> bytes:
         """The figures of now, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class ManyExpositions:
+    """Writes out the figures of many federations, each with a label `federation`, and the process's own once.
+
+    Args:
+        federations: tells how they stand.
+        states: that a federation may be in.
+    """
+
+    def __init__(self, federations: Callable[[], Iterable[Metered]], states: Sequence[str]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Many(federations, states))
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """The figures of now, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Many(Collector):
+    def __init__(self, federations: Callable[[], Iterable[Metered]], states: Sequence[str]) -> None:
+        self._federations = federations
+        self._states = states
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        """A family's samples stand together, whichever federation they are of."""
+        told = list(self._federations())
+        families: dict[str, Metric] = {}
+        for one in told:
+            for metric in _figures_of(one):
+                family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                family.samples.extend(
+                    sample._replace(labels={"federation": one.name, **sample.labels}) for sample in metric.samples
+                )
+        yield self._state(told)
+        yield from families.values()
+
+    def _state(self, told: Iterable[Metered]) -> Metric:
+        labels = ["federation", "state"]
+        states = GaugeMetricFamily("fedactors_federation_state", "1 for the state that a federation is in.", labels=labels)
+        for one in told:
+            for state in self._states:
+                states.add_metric([one.name, state], one.state == state)
+        return states
+
+
+def _figures_of(one: Metered) -> Iterator[Metric]:
+    if one.meter is not None:
+        yield from _Run(one.meter).collect()
+    if (kernel := one.kernel) is not None:
+        yield from _Actors(lambda: kernel).collect()
 
 
 class _Run(Collector):

@@ -127,6 +127,23 @@ class Kernel:
         return cls(actors, statistics.dead_letters, statistics.failures, statistics.lag_s, statistics.lag_max_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """One federation of many, as it stands.
+
+    Attributes:
+        name: by which it is told from the others.
+        state: in a word.
+        meter: of its run; None where nothing has happened yet.
+        kernel: tells of its actors; None where there are none.
+    """
+
+    name: str
+    state: str
+    meter: Meter | None = None
+    kernel: Kernel | None = None
+
+
 def _by_name(statistics: Iterable[ActorStatistics]) -> dict[str, ActorFigures]:
     figures: dict[str, ActorFigures] = {}
     for one in statistics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fedactors.cli.exit_codes import ExitCode
 from tests.cli.steady import fedactors, refused, said
 
 
@@ -38,6 +39,12 @@ def test_an_empty_directory_is_served_at_once(folder):
 )
 def test_what_cannot_be_served_is_one_line(folder, arguments, message):
     assert message in refused(2, "serve", *arguments)
+
+
+def test_figures_are_not_served_to_other_machines_without_tokens(folder):
+    assert "have them log in by --admin-tokens FILE, or serve it at 127.0.0.1:0" in refused(
+        ExitCode.UNREACHABLE, "serve", "federations", "--metrics", "0.0.0.0:0"
+    )
 
 
 @pytest.mark.parametrize(

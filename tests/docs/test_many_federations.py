@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 
+import httpx
 import pytest
 
 from fedactors.hosting.files import FILE
@@ -34,7 +35,7 @@ def test_the_commands_do_what_the_page_says(tmp_path, monkeypatch):
     with ExitStack() as exits:
         (serve,) = SERVE
         process = exits.enter_context(
-            started(*words(serve, {ADMIN: f"grpc://{tmp_path}/admin.sock"}), cwd=tmp_path, name="serve")
+            started(*words(serve, {ADMIN: f"grpc://{tmp_path}/admin.sock"}), "--metrics", "0", cwd=tmp_path, name="serve")
         )
         wait_for((tmp_path / "admin.sock").exists, what="the desk")
         learners = [
@@ -45,6 +46,10 @@ def test_the_commands_do_what_the_page_says(tmp_path, monkeypatch):
         assert [learner.wait(30) for learner in learners] == [0, 0]
         wait_for(lambda: re.search(r"^line +finished +5/5 ", said(*words(ls)), re.MULTILINE), what="the end of one")
         assert re.search(r"^other +waiting +0/5 ", said(*words(ls)), re.MULTILINE)
+        (url,) = re.findall(r"^metrics: (\S+)$", (tmp_path / "serve.out").read_text(), re.MULTILINE)
+        figures = httpx.get(url).text
+        for line in ('rounds_total{federation="line"} 5.0', 'federation_state{federation="other",state="waiting"} 1.0'):
+            assert f"\nfedactors_{line}\n" in figures
         assert said(*words(stop)).startswith("other ends its open round")
         interrupt(process)
         assert process.wait(20) == 0

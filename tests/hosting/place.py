@@ -53,11 +53,11 @@ class Place:
         (self.folder / f"{name}.toml").write_text(self.toml(name, rounds, more))
 
     @asynccontextmanager
-    async def served(self):
+    async def served(self, **more):
         """The federations, all begun."""
         async with asyncio.timeout(PATIENCE_S):
             with Sharing(memory_bytes=64 * 2**20) as sharing:
-                async with Federations(self.folder, self.runs, sharing) as federations:
+                async with Federations(self.folder, self.runs, sharing, **more) as federations:
                     yield federations
 
     def channel(self, name):
