@@ -30,17 +30,22 @@ class WaitingRoom:
             raise ActorStopped("this controller goes down, or begins again")
         self._asked.add(asked)
         try:
-            await asyncio.wait([asked])
+            return await asked
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            raise ActorStopped("this controller goes down, or begins again") from None
         finally:
             self._asked.discard(asked)
-            if not asked.done():
-                asked.cancel()
-        if asked.cancelled():
-            raise ActorStopped("this controller goes down, or begins again")
-        return asked.result()
 
     def close(self) -> None:
         """Nobody waits any more."""
         self._is_closed = True
         for asked in list(self._asked):
             asked.cancel()
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that shall end, rather than what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
