@@ -184,7 +184,7 @@ class Board:
         return Line(Weight.DETAIL, f"version 0 is from {source}  ({model})")
 
     def _on_round_began(self, at_s: float, body: Any) -> None:
-        self.note, self.round = "", body["round"]
+        self.note, self.round, self.version = "", body["round"], body["version"]  # a relay's come from elsewhere
         cohort, everybody = body["cohort"], not body["cohort"]  # who train across rounds, or are too many to be named
         self._open[body["round"]] = OpenRound(at_s, told_of_each=not body["learners"] or not everybody)
         self._move(HERE, State.TRAINING if everybody else State.WAITING)

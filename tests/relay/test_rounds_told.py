@@ -10,6 +10,7 @@ import pytest
 
 from fedactors.actors.relay_rounds import RelayRounds
 from fedactors.cli.status import _lines
+from fedactors.observe.board import Board
 from fedactors.protocol import Verb
 from fedactors.record import EventKind, LearnerRecord, Phases, RoundRecord, Totals
 from tests.relay.test_relay import CONFIG, Steady, tree
@@ -92,6 +93,26 @@ async def records_of(relay):
             if event.kind is EventKind.FINISHED:
                 return records
     return records
+
+
+async def test_the_version_that_a_relay_trains_from_is_shown():
+    shown = []
+
+    async def follow(relay):
+        board = Board()
+        async with aclosing(relay.events()) as news:
+            async for event in news:
+                board.apply(event)
+                if event.kind is EventKind.ROUND_BEGAN:
+                    shown.append((board.round, board.version))
+                if event.kind is EventKind.FINISHED:
+                    return
+
+    async with tree(ONE, [Steady(1), Steady(2)], below=CONFIG) as (root, (relay,)):
+        following = asyncio.create_task(follow(relay))
+        await root.run()
+        await following
+    assert shown == [(1, 0), (2, 1), (3, 2)]
 
 
 async def test_a_relay_says_that_it_is_one_and_has_no_number_of_rounds_of_its_own():
