@@ -41,7 +41,7 @@ class Still:
 
 def updates_held() -> int:
     """Openings with the weights of a small model in them."""
-    openings = [found for found in gc.get_objects() if isinstance(found, PushOpening)]
+    openings = [found for found in gc.get_objects() if type(found) is PushOpening]
     return sum(len(opening.chunk) >= 4 * VALUES for opening in openings)
 
 
