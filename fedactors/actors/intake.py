@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedactors.actors.compute import Compute
+from fedactors.actors.looking import LookingReceiver
 from fedactors.actors.messages import BorrowBuffer, ParkBuffer, ReturnBuffer, ToAggregator, Verdict
 from fedactors.actors.spill import Held, Spill
 from fedactors.actors.spilling import SpillingReceiver
@@ -121,7 +122,7 @@ class Intake:
         open_task.receiver = None
         upload = (opening.task, opening.upload) if opening.upload and not opening.chunk else None
         loan = await self._borrow(expected.layout.nbytes, upload, in_memory=open_task.task.kind is TaskKind.INITIALISE)
-        receiver = open_task.receiver = self._receiver(expected.layout, loan)
+        receiver = open_task.receiver = self._receiver(expected, loan)
         try:
             await receive_blob(stream, opening, receiver)
             await self._check(expected, receiver)
@@ -136,10 +137,12 @@ class Intake:
             self.bytes_up += receiver.frames_bytes
         return loan.buffer
 
-    def _receiver(self, layout: Layout, loan: Loan) -> BlobReceiver | SpillingReceiver:
-        held, received_bytes = loan.buffer, loan.received_bytes
+    def _receiver(self, expected: Expected, loan: Loan) -> BlobReceiver | SpillingReceiver:
+        layout, held, received_bytes = expected.layout, loan.buffer, loan.received_bytes
         if isinstance(held, Spill):
             return SpillingReceiver(layout, held, received_bytes, self._compute, refuse_not_finite=self._refuse_not_finite)
+        if self._refuse_not_finite and expected.form is IDENTITY:
+            return LookingReceiver(layout, held, received_bytes)
         return BlobReceiver(layout, layout.nbytes, held, received_bytes)
 
     async def _borrow(self, nbytes: int, upload: UploadId | None, *, in_memory: bool) -> Loan:
@@ -154,6 +157,8 @@ class Intake:
     async def _check(self, expected: Expected, receiver: BlobReceiver | SpillingReceiver) -> None:
         if isinstance(receiver, SpillingReceiver):
             await receiver.settle()  # it has looked at every window
+            return
+        if isinstance(receiver, LookingReceiver) and receiver.is_finite:
             return
         buffer = receiver.out
         refusal = await self._compute.run(buffer.nbytes, expected.refusal, buffer, refuse_not_finite=self._refuse_not_finite)
