@@ -189,7 +189,6 @@ async def test_a_host_that_dies_of_a_learner_is_replaced(cluster):
 
 async def test_when_no_host_is_left_the_run_ends_with_one_line(cluster, monkeypatch):
     """Only a node that goes had what they need."""
-    monkeypatch.setattr(hosts, "READY_TIMEOUT_S", 2.0)
     large = cluster.add_node(**{**NODE, "num_cpus": 3})
     config = tables(cluster, stop={"rounds": 1000})
     config["ray"]["cpus_per_learner"] = 3
@@ -200,6 +199,7 @@ async def test_when_no_host_is_left_the_run_ends_with_one_line(cluster, monkeypa
         try:
             await until(lambda: any(host.is_ready.is_set() for host in federation._ray._hosts._refs.values()))
         finally:
+            monkeypatch.setattr(hosts, "READY_TIMEOUT_S", 2.0)
             await asyncio.to_thread(cluster.remove_node, large)
         with pytest.raises(
             FederationFailed, match=r"no Ray host .*ray.cpus_per_learner = 3: no node of the Ray cluster has that"
