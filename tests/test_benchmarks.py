@@ -13,8 +13,8 @@ import pytest
 from tests.docs.test_code_blocks import ROOT, run
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if "--smoke" in path.read_text(encoding="utf-8"))
-SLOW = {"connections", "on_ray", "relays", "transport"}
-"""These start many processes, and are run by hand."""
+SLOW = {"connections", "on_ray", "relays", "sharded", "transport"}
+"""These start many processes, or a Ray, and are run by hand."""
 
 
 @pytest.mark.e2e

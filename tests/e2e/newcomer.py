@@ -22,7 +22,8 @@ def quickstart(place: Path) -> str:
     command = re.search(r"^pip install .*fedactors up .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert command is not None, "README.md has no line that installs and runs the quickstart"
     run("git", "clone", "--quiet", "--local", str(ROOT), str(clone), cwd=place)
-    run(sys.executable, "-m", "venv", str(environment), cwd=place)
+    run(sys.executable, "-m", "venv", "--without-pip", str(environment), cwd=place)
+    run(sys.executable, "-m", "pip", "--python", str(environment), "install", "--quiet", "pip", cwd=place)  # a new one is quick
     return run("bash", "-euo", "pipefail", "-c", command[0], cwd=clone, path=environment / "bin")
 
 
