@@ -91,6 +91,13 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """More of Ray than `tests` has: hosts that die, learners that cannot be made, forms and masks, on a cluster of two nodes."""
+    session.install("-e", ".[dev,ray]", *CONSTRAINTS)
+    session.run("pytest", "tests/ray/at_length.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Every decoder under coverage-guided fuzzing, 20 s each: `nox -s fuzz -- --seconds 600 wire journal`."""
     session.install("-e", ".[dev]", "atheris>=3.0", *CONSTRAINTS)

@@ -24,7 +24,7 @@ SOON_S = 10.0
 STALLED_S = 0.3
 """A send that takes longer waits for the peer."""
 HELD_S = 1.0
-UNREAD_BYTES_MAX = 64 * 1024 * 1024
+UNREAD_BYTES_MAX = 256 * 1024 * 1024
 
 Check: TypeAlias = Callable[[Transport, Address], Awaitable[None]]
 
