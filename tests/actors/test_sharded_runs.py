@@ -208,7 +208,7 @@ class Hesitant(Mixed):
 
     def train(self, weights, params):
         if self.index == LEARNERS - 1 and params.round == 2:
-            time.sleep(0.3)
+            time.sleep(2.0)
         return super().train(weights, params)
 
 
@@ -227,7 +227,7 @@ async def test_updates_that_counted_before_a_crash_count_in_the_resumed_run(tmp_
             async with Federation(config, addresses=[place], journal=journal) as federation:
                 await federation.admin.order("start")
                 await until_accepted(federation, 2, 2)
-                await asyncio.sleep(0.3)  # an update that was accepted is in the journal once it is kept
+                await asyncio.sleep(0.2)  # an update that was accepted is in the journal once it is kept
                 raise ConnectionAbortedError  # the power fails
         with closing(FileJournal(tmp_path / "journal", opened, resume=True)) as journal:
             assert len(journal.story.counted) in (1, 2)
