@@ -25,6 +25,7 @@ STALLED_S = 0.3
 """A send that takes longer waits for the peer."""
 HELD_S = 1.0
 UNREAD_BYTES_MAX = 256 * 1024 * 1024
+"""A bound: gRPC sizes its window by what it measures. Over TLS it took 7 to 19 MiB alone, up to 74 beside four busy processes."""
 
 Check: TypeAlias = Callable[[Transport, Address], Awaitable[None]]
 

@@ -248,7 +248,7 @@ async def test_slow_links_more_than_there_are_upload_slots_hold_up_nobody_else(n
 
 # ------------------------------------------------------------------------------------------------------------------- restart
 
-MANY = 100
+MANY = 200
 
 
 async def test_many_learners_come_back_to_a_controller_that_was_started_again(tmp_path):
