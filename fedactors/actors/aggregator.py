@@ -404,17 +404,13 @@ class Aggregator(Actor[ToAggregator]):
         self._kept.committing(asked.round, model.version)
         await self._store.ask(PutModel(model))
         self._kept.committed()
-        self._state_kept()
+        self._state.committed()
         self._move_on(model, asked.unused)
         return model.version
 
     async def _keep_state(self, version: Version) -> None:
         """Keep what the rule keeps with a version that is about to be kept."""
         await self._state.keep(self._folding().state(), version)
-
-    def _state_kept(self) -> None:
-        """That version is kept."""
-        self._state.committed(self._folding().state())
 
     async def _unmask(self, round_: Round, fold: Fold, masks: ActorRef[ToMaskBroker]) -> None:
         """Have the learners whose masked updates are in the sum say how it is read; the broker bounds how long that takes."""

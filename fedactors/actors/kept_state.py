@@ -10,6 +10,7 @@ import numpy as np
 from fedactors.actors.compute import Compute
 from fedactors.actors.messages import ForgetRuleStates, GetRuleStates, PutModel, ToModelStore
 from fedactors.aggregation import Fold, FoldState, Rule
+from fedactors.aggregation.state import STATELESS
 from fedactors.errors import ModelError
 from fedactors.log import get_logger
 from fedactors.model import Array, Buffer, GlobalModel, Layout, LearnerId, Version, Weights
@@ -33,9 +34,11 @@ class KeptState:
         self._store = store
         self._compute = compute
         self._there: dict[LearnerId | None, Buffer] = {}
+        self._last = STATELESS
 
     async def keep(self, state: FoldState, version: Version) -> None:
         """Keep the state as it is with this version, which is about to be kept."""
+        self._last = state
         if arrays := _arrays(state):
             layout = Layout.of(arrays)
             buffer = await self._compute.run(2 * layout.nbytes, layout.pack, arrays)
@@ -49,9 +52,9 @@ class KeptState:
         await self._store.ask(PutModel(state))
         self._there[state.learner] = state.buffer
 
-    def committed(self, state: FoldState) -> None:
-        """The version is kept: nobody will ask for what is not in the state any more."""
-        kept = {*state.updates, *([None] if _arrays(state) else [])}
+    def committed(self) -> None:
+        """The version is kept: nobody will ask for what is not in the state any more that was kept with it."""
+        kept = {*self._last.updates, *([None] if _arrays(self._last) else [])}
         if gone := tuple(learner for learner in self._there if learner not in kept):
             self._store.tell(ForgetRuleStates(gone))
         for learner in gone:

@@ -164,10 +164,6 @@ class ShardedAggregator(Aggregator):
             await self._states.keep(shard, len(self._shards), await actor.ask(GetShardState()), version)
 
     @override
-    def _state_kept(self) -> None:
-        """A rule that is elementwise keeps of every shard what it kept before, or nothing."""
-
-    @override
     async def _commit(self, model: GlobalModel, asked: CombineRound) -> Version:
         version = await super()._commit(model, asked)
         for older in self._bases.keys() - {version}:

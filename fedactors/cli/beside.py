@@ -60,12 +60,12 @@ def metrics_place(text: str, tokens: Path | None, option: str = "--dashboard-tok
     """
     from importlib.util import find_spec
 
-    from fedactors.dashboard.where import METRICS_PORT, Where
+    from fedactors.dashboard.where import METRICS_PORT, OPEN_FIGURES, Where
     from fedactors.errors import ExtraMissing
 
     if find_spec("prometheus_client") is None:
         raise ExtraMissing("--metrics", "prometheus_client", "metrics")
-    return Where.parse(text, tokens, port=METRICS_PORT, option=option)
+    return Where.parse(text, tokens, port=METRICS_PORT, option=option, danger=OPEN_FIGURES)
 
 
 def _operators_tokens(config: Config) -> Path | None:

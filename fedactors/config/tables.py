@@ -311,7 +311,7 @@ class RuntimeTable(Table):
 
     Attributes:
         engine: where the learners that `fedactors up` starts work, or an embedding program adds: "local", in processes or
-            threads of this machine, or "ray", on a Ray cluster as [ray] says.
+            threads of this machine, or "ray", on a Ray cluster as [ray] says, where shards of a model are combined, too.
         uvloop: use uvloop's event loop where it is installed.
         malloc_tuning: let glibc keep freed memory for the next model (faster; up to 512 MiB stay with the process).
         gc_tuning: look for cycles of dead objects after 10,000 new ones rather than 700, and not in what was imported (faster).

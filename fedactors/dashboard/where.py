@@ -13,6 +13,10 @@ from fedactors.errors import AddressError
 HOST, PORT = "127.0.0.1", 4460
 METRICS_PORT = 4461
 
+OPEN_PAGE = "whoever reaches the page can stop the run"
+OPEN_FIGURES = "whoever reaches the figures can read them"
+"""What is wrong with a place that no token guards."""
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -28,7 +32,15 @@ class Where:
     tokens: Path | None = None
 
     @classmethod
-    def parse(cls, text: str, tokens: Path | None = None, *, port: int = PORT, option: str = "--dashboard-tokens") -> Where:
+    def parse(
+        cls,
+        text: str,
+        tokens: Path | None = None,
+        *,
+        port: int = PORT,
+        option: str = "--dashboard-tokens",
+        danger: str = OPEN_PAGE,
+    ) -> Where:
         """Read HOST:PORT, or PORT alone, or nothing for the default, which is loopback and `port`; `option` gives the tokens.
 
         Raises:
@@ -41,7 +53,7 @@ class Where:
         if not number.isdecimal() or int(number) > 65_535 or not name:
             raise AddressError(f"{text!r} is no place to serve a page at; write HOST:PORT, or PORT, or nothing behind FILE")
         if tokens is None and not is_loopback(name):
-            said = f"{text} can be reached by other machines, and whoever reaches the page can stop the run"
+            said = f"{text} can be reached by other machines, and {danger}"
             raise AddressError(f"{said}: have them log in by {option} FILE, or serve it at {HOST}:{number}")
         return cls(name, int(number), tokens)
 

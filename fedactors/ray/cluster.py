@@ -94,16 +94,21 @@ async def connected(address: str | None) -> AsyncIterator[Cluster]:
     place, holder = address or os.environ.get("RAY_ADDRESS") or None, object()
     await _look_for(place)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await _thread(partial(_join, place, holder))
+        await _hold(place, holder)
         yield Cluster()
-    except TimeoutError as error:
-        where = "on this machine" if place is None else f"at {place}"
-        raise Unreachable(f"Ray {where} is not ready after {CONNECT_TIMEOUT_S:g} s; see its logs in /tmp/ray") from error
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 await _thread(partial(_leave, holder))
+
+
+async def _hold(address: str | None, holder: object) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await _thread(partial(_join, address, holder))
+    except TimeoutError as error:
+        where = "on this machine" if address is None else f"at {address}"
+        raise Unreachable(f"Ray {where} is not ready after {CONNECT_TIMEOUT_S:g} s; Ray's own logs say why") from error
 
 
 async def _look_for(address: str | None) -> None:

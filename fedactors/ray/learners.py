@@ -14,7 +14,6 @@ from fedactors.errors import ConfigError, FedactorsError
 from fedactors.learner import LearnerClient, LearnerContext
 from fedactors.learner.desk import Fetch
 from fedactors.log import get_logger
-from fedactors.model import GlobalModel
 from fedactors.privacy.sealing import Key
 from fedactors.ray.cluster import Cluster, connected
 from fedactors.ray.desk import RayDesk
@@ -32,7 +31,7 @@ class RayLearners:
     def __init__(self, config: Config, cluster: Cluster, needs: Needs) -> None:
         self._config = config
         self._hosts = Hosts(cluster, needs)
-        self._versions = Versions(lambda model: cluster.call(partial(_put, model)))
+        self._versions = Versions(lambda model: cluster.call(partial(ray.put, model)))
 
     def taking_part(self, learner: Any, context: LearnerContext, channel: Channel, key: Key | None) -> Coroutine[Any, Any, None]:
         """What has a learner take part until the federation is over.
@@ -89,7 +88,3 @@ async def on_ray(config: Config) -> AsyncIterator[RayLearners]:
             yield learners
         finally:
             await learners.close()
-
-
-def _put(model: GlobalModel) -> Any:
-    return ray.put(model)
