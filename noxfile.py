@@ -93,7 +93,7 @@ def chaos(session: nox.Session) -> None:
 @nox.session
 def cluster(session: nox.Session) -> None:
     """More of Ray than `tests` has: hosts that die, learners that cannot be made, forms and masks, on a cluster of two nodes."""
-    session.install("-e", ".[dev,ray]", *CONSTRAINTS)
+    session.install("-e", ".[dev,ray,he,secure]", *CONSTRAINTS)
     session.run("pytest", "tests/ray/at_length.py", *session.posargs)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from fedactors import Federation
 from fedactors.errors import FederationFailed, LearnerFailed
+from fedactors.privacy.ckks_key import CkksKey
 from fedactors.ray import hosts
 from tests.ray.test_on_a_cluster import NODE, Steady, cluster, contributors, run, tables, until
 
@@ -70,3 +72,18 @@ async def test_when_no_host_is_left_the_run_ends_with_one_line(cluster, monkeypa
 async def test_a_learner_that_cannot_be_made_ends_the_run_with_its_own_words(cluster):
     with pytest.raises(LearnerFailed, match="Steady could not be made: ValueError: no data here"):
         await run(tables(cluster, learners={"options": {"fails": "made"}}), Steady)
+
+
+async def test_sealed_models_are_opened_and_sealed_on_hosts(cluster):
+    """Within what the preset promises, 1e-5, of the same learners' plain mean."""
+    models = []
+    for sealed in ({}, {"secure": {"method": "ckks"}}):
+        key = CkksKey.draw("precise") if sealed else None
+        async with Federation(tables(cluster, stop={"rounds": 1}, **sealed)) as federation:
+            for _ in range(4):
+                federation.add_learner(Steady, key=key)
+            await federation.run()
+            version = await federation.model()
+        models.append(version.weights if key is None else key.opened(version).weights)
+    for name, array in models[0].items():
+        np.testing.assert_allclose(models[1][name], array, atol=1e-5)
