@@ -17,6 +17,8 @@ import numpy as np
 
 PARAMETER_BYTES = 4
 """A weight in float32, on the wire and in memory."""
+CHUNK_BYTES = 1024 * 1024
+"""Of a model in one frame: of more than that, nothing is held for each learner."""
 STEPS = 20_000
 """Of a numerical integral."""
 
@@ -33,7 +35,7 @@ class Costs:
         heartbeat_s: for a heartbeat each way.
         process_bytes: resident before anybody joins.
         connection_bytes: for each learner that is there.
-        active_bytes: for each learner that takes part, besides.
+        active_share: of a chunk, or of a smaller model, that is held for each learner that takes part, besides.
         models: of memory, whatever the number of learners: versions, the sum, uploads, frames.
     """
 
@@ -44,7 +46,7 @@ class Costs:
     heartbeat_s: float
     process_bytes: float
     connection_bytes: float
-    active_bytes: float
+    active_share: float
     models: float
 
     def cpu_s(self, children: float, parameters: int) -> float:
@@ -54,7 +56,8 @@ class Costs:
     def held_bytes(self, connected: float, children: float, parameters: int) -> float:
         """The most that is resident."""
         model_bytes = PARAMETER_BYTES * parameters
-        return self.process_bytes + connected * self.connection_bytes + children * self.active_bytes + self.models * model_bytes
+        active_bytes = children * self.active_share * min(model_bytes, CHUNK_BYTES)
+        return self.process_bytes + connected * self.connection_bytes + active_bytes + self.models * model_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 import scale
 from scale_model import Costs, Federation, Point, fit, heights, plan, slowest_s
 
-COSTS = Costs(0.01, 0.002, 1e-8, 0.001, 0.0003, 1e8, 5e4, 1e5, 12.0)
+COSTS = Costs(0.01, 0.002, 1e-8, 0.001, 0.0003, 1e8, 5e4, 0.5, 12.0)
 
 
 def test_what_a_round_costs_is_found_again():
@@ -61,6 +61,11 @@ def test_a_tree_s_controller_pays_for_its_relays_alone():
     assert planned.levels[1].children == pytest.approx(100)
     assert planned.root.sent_bytes == 100 * 4_000_000
     assert planned.round_s == pytest.approx(planned.training_s + 2 * planned.root.serving_s)
+
+
+def test_memory_is_that_of_chunks_once_a_model_is_larger():
+    assert COSTS.held_bytes(100, 10, 1_000) == pytest.approx(1e8 + 100 * 5e4 + 10 * 0.5 * 4_000 + 12 * 4_000)
+    assert COSTS.held_bytes(100, 10, 1_000_000) == pytest.approx(1e8 + 100 * 5e4 + 10 * 0.5 * 2**20 + 12 * 4e6)
 
 
 def test_the_page_has_the_tables_of_the_figures_that_are_kept():
