@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from fedactors.errors import RemoteProtocolError
 from fedactors.protocol._pb import federation_pb2 as pb
+from fedactors.transport import Frame
 
 CHUNK_BYTES = 1024 * 1024
 """The default: smaller ones cost more per byte, larger ones hold up the event loop."""
@@ -29,7 +30,6 @@ _TAG_XXH3 = 0x11
 _TAG_DATA = 0x7A
 _FIXED64 = struct.Struct("<Q")
 
-Frame: TypeAlias = bytes | memoryview
 Piece: TypeAlias = tuple[int, int, memoryview]
 """(offset, xxh3, data) of a chunk."""
 
@@ -56,7 +56,7 @@ def write_chunk(offset: int, xxh3: int, data: memoryview) -> bytes:
     return b"".join((outer, head, data))
 
 
-def split_first(frame: bytes) -> tuple[bytes, memoryview]:
+def split_first(frame: Frame) -> tuple[Frame, memoryview]:
     """A frame's first field (a header, an opening) as a frame by itself, and the chunk behind it, a view; empty if none is."""
     try:
         length, at = read_varint(frame, 1)

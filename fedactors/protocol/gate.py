@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from fedactors.transport import Stream
+from fedactors.transport import Frame, Stream
 
 WRITES_MAX = 2
 PATIENCE_S = 0.05
@@ -25,7 +25,7 @@ class Gate:
         self._patience_s = patience_s
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def send(self, stream: Stream, frame: bytes) -> None:
+    async def send(self, stream: Stream, frame: Frame) -> None:
         """`stream.send(frame)` when it is its turn; raises what that raises. A small frame does not wait for one."""
         if len(frame) <= SMALL_BYTES:
             await stream.send(frame)

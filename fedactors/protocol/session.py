@@ -32,7 +32,7 @@ from fedactors.protocol.messages import (
 )
 from fedactors.protocol.states import Role, State, after_receiving, after_sending, has_said_goodbye
 from fedactors.protocol.wire import CONTROL_BYTES_MAX, decode_from_controller, decode_from_learner, encode
-from fedactors.transport import Channel, Stream
+from fedactors.transport import Channel, Frame, Stream
 
 WINDOW_MESSAGES = 16
 """Messages that wait to be written before `send` waits too."""
@@ -49,7 +49,7 @@ TIMER_TOLERANCE_S = 1e-3
 
 _HEARTBEAT = Heartbeat()
 _HEARTBEAT_FRAME = encode(_HEARTBEAT)
-_DECODE: dict[Role, Callable[[bytes], FromLearner | FromController]] = {
+_DECODE: dict[Role, Callable[[Frame], FromLearner | FromController]] = {
     Role.LEARNER: decode_from_learner,
     Role.CONTROLLER: decode_from_controller,
 }
@@ -133,7 +133,7 @@ async def refuse(stream: Stream, goodbye: Goodbye) -> None:
     await stream.finish()
 
 
-def _read(frame: bytes, role: Role) -> FromLearner | FromController:
+def _read(frame: Frame, role: Role) -> FromLearner | FromController:
     if len(frame) > CONTROL_BYTES_MAX:
         raise RemoteProtocolError(f"a control message of {len(frame):,} bytes; at most {CONTROL_BYTES_MAX:,} are taken")
     return _DECODE[role](frame)
@@ -260,7 +260,7 @@ class Session:
             times = f"{self._heartbeats:,} heartbeats within {self._lost_after_s:g} s"
             raise RemoteProtocolError(f"{times}; one is due every {self._heartbeat_s:g} s")
 
-    async def _next_frame(self) -> bytes:
+    async def _next_frame(self) -> Frame:
         self._receiving, self._listening_since_s = True, self._loop.time()
         try:
             frame = await self.stream.receive()

@@ -22,7 +22,7 @@ from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRefusal, F
 from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.protocol.wire import decode_header, decode_reply, encode_fetch, encode_opening
 from fedactors.task import TaskId, TrainReport
-from fedactors.transport import Stream
+from fedactors.transport import Frame, Stream
 
 UPLOAD_NAME_BYTES = 8
 
@@ -207,7 +207,7 @@ class Upload:
             raise RemoteProtocolError("the controller granted a push twice")
         return reply
 
-    async def _send_chunks(self, stream: Stream, chunk_bytes: int, answer: asyncio.Future[bytes]) -> None:
+    async def _send_chunks(self, stream: Stream, chunk_bytes: int, answer: asyncio.Future[Frame]) -> None:
         """Each chunk is made when its turn has come; with an answer before the end, the stream has done its duty."""
         data = self._buffer.data
         for offset in range(self.acknowledged_bytes, len(data), chunk_bytes):

@@ -48,6 +48,7 @@ from fedactors.protocol.messages import (
 )
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 from fedactors.task import METRICS_MAX, EvaluateParams, TaskKind, TrainParams
+from fedactors.transport import Frame
 
 __all__ = [
     "CONTROL_BYTES_MAX", "BlobHeader", "Cancel", "Evaluated", "FetchRefusal", "FetchRequest", "FromController",
@@ -114,7 +115,7 @@ def _envelope(message: Message) -> Proto:
             assert_never(message)
 
 
-def decode_from_learner(frame: bytes) -> FromLearner:
+def decode_from_learner(frame: Frame) -> FromLearner:
     """A learner's message.
 
     Raises:
@@ -123,7 +124,7 @@ def decode_from_learner(frame: bytes) -> FromLearner:
     return _content(parsed(pb.LearnerMessage, frame), _FROM_LEARNER)
 
 
-def decode_from_controller(frame: bytes) -> FromController:
+def decode_from_controller(frame: Frame) -> FromController:
     """A controller's message.
 
     Raises:
@@ -282,7 +283,7 @@ def encode_fetch(request: FetchRequest) -> bytes:
     return _written("FetchRequest", lambda: pb.FetchRequest(**fields))
 
 
-def decode_fetch(frame: bytes) -> FetchRequest:
+def decode_fetch(frame: Frame) -> FetchRequest:
     """The inverse of `encode_fetch`; RemoteProtocolError if it is none."""
     message = parsed(pb.FetchRequest, frame)
     return FetchRequest(_token(message.token), message.version, _digest(message.layout_digest), message.offset)
@@ -298,7 +299,7 @@ def encode_refusal(refusal: FetchRefusal) -> bytes:
     return pb.BlobFrame(refusal=pb.FetchRefusal(why=refusal.why[:WHY_CHARS_MAX])).SerializeToString()
 
 
-def decode_header(frame: bytes) -> BlobHeader | FetchRefusal:
+def decode_header(frame: Frame) -> BlobHeader | FetchRefusal:
     """The inverse of `encode_header` and of `encode_refusal`; RemoteProtocolError if it is neither."""
     refuse_many("tensors", frame, (1, 2), TENSORS_MAX)
     message = parsed(pb.BlobFrame, frame)
@@ -324,7 +325,7 @@ def encode_opening(opening: PushOpening) -> bytes:
     return b"".join((written, opening.chunk)) if opening.chunk else written
 
 
-def decode_opening(frame: bytes) -> PushOpening:
+def decode_opening(frame: Frame) -> PushOpening:
     """The inverse of `encode_opening`; RemoteProtocolError if it is none."""
     head, chunk = split_first(frame)
     refuse_many("tensors", head, (1, 3, 2), TENSORS_MAX)
@@ -346,7 +347,7 @@ def encode_reply(reply: PushGrant | PushAnswer) -> bytes:
     return _written("PushAnswer", lambda: pb.PushReply(answer=_answer_written(reply)))
 
 
-def decode_reply(frame: bytes) -> PushGrant | PushAnswer:
+def decode_reply(frame: Frame) -> PushGrant | PushAnswer:
     """The inverse of `encode_reply`; RemoteProtocolError if it is none."""
     return _content(parsed(pb.PushReply, frame), _REPLIES)
 

@@ -12,6 +12,6 @@
 The implementations are plug-ins: `fedactors.transport.memory`, `fedactors.transport.grpc`, `fedactors.transport.grpcs`.
 """
 
-from fedactors.transport.base import FRAME_BYTES_MAX, Accept, Address, Admit, Channel, Listener, Stream, Transport
+from fedactors.transport.base import FRAME_BYTES_MAX, Accept, Address, Admit, Channel, Frame, Listener, Stream, Transport
 
-__all__ = ["FRAME_BYTES_MAX", "Accept", "Address", "Admit", "Channel", "Listener", "Stream", "Transport"]
+__all__ = ["FRAME_BYTES_MAX", "Accept", "Address", "Admit", "Channel", "Frame", "Listener", "Stream", "Transport"]

@@ -25,13 +25,18 @@ FRAME_BYTES_MAX = 8 * 1024 * 1024
 """A longer frame is refused by both sides; weights travel in chunks far below it."""
 
 
+Frame: TypeAlias = bytes | memoryview
+"""What a stream carries: contiguous bytes, which do not change. A memoryview is one of bytes (format "B") and read-only; a
+transport gives one where it has received a large frame in place, so that it need not be copied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where to listen or connect: `scheme://place`.
 
     Attributes:
         scheme: the transport's name, as registered in the entry-point group `fedactors.transport`.
-        place: what the transport makes of it; for grpc "host:port", or an absolute path for a Unix socket.
+        place: what the transport makes of it; "host:port", or for grpc an absolute path, of a Unix socket.
     """
 
     scheme: str
@@ -58,8 +63,9 @@ class Address:
 class Stream(ABC):
     """One conversation in whole frames. One task sends and one task receives at a time; both may be the same.
 
-    Frames are `bytes`; what `receive` returns may be kept. A stream that was cut, and one whose peer died, raises StreamClosed
-    in both verbs; one whose peer finished raises EndOfStream in `receive` once every frame has been received.
+    What `receive` returns may be kept; what `send` is given must not change any more. A stream that was cut, and one whose peer
+    died, raises StreamClosed in both verbs; one whose peer finished raises EndOfStream in `receive` once every frame has been
+    received.
     """
 
     method: str
@@ -78,7 +84,7 @@ class Stream(ABC):
         """It is known here that nothing can be sent any more and nothing more will come."""
 
     @abstractmethod
-    async def send(self, frame: bytes) -> None:
+    async def send(self, frame: Frame) -> None:
         """Hand over one frame; waits while the peer does not keep up.
 
         Cancelled, the frame may have been sent or not, and the stream may have been cut.
@@ -89,7 +95,7 @@ class Stream(ABC):
         """
 
     @abstractmethod
-    async def receive(self) -> bytes:
+    async def receive(self) -> Frame:
         """The next frame.
 
         Cancelling it loses no frame, so `asyncio.timeout` around it is allowed.

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from typing_extensions import override
 
 from fedactors.errors import AccessDenied, LocalProtocolError, StreamClosed
-from fedactors.transport.base import Stream
+from fedactors.transport.base import Frame, Stream
 from fedactors.transport.grpc_core import grpc
 from fedactors.transport.pipe import Pipe
 
@@ -58,7 +58,7 @@ class GrpcStream(Stream):
         return self._over is not None
 
     @override
-    async def send(self, frame: bytes) -> None:
+    async def send(self, frame: Frame) -> None:
         if self._finished:
             raise LocalProtocolError(f"send on {self.method} after finish")
         if len(frame) > self._frame_bytes_max:
@@ -69,7 +69,7 @@ class GrpcStream(Stream):
         assert task is not None
         cancels = task.cancelling()
         try:
-            await self._write(frame)
+            await self._write(bytes(frame))
         except FOREIGN as error:
             raise await self._ending(error) from error
         except asyncio.CancelledError:
@@ -90,7 +90,7 @@ class GrpcStream(Stream):
             sender.cancel()
 
     @override
-    async def receive(self) -> bytes:
+    async def receive(self) -> Frame:
         return await self._incoming.get()
 
     @override

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from fedactors.errors import AccessDenied, AddressError, LocalProtocolError, Unreachable
-from fedactors.transport.base import Accept, Address, Admit, Channel, Listener, Stream, Transport, everybody
+from fedactors.transport.base import Accept, Address, Admit, Channel, Frame, Listener, Stream, Transport, everybody
 from fedactors.transport.pipe import Pipe
 from fedactors.transport.serving import ACCEPT_END_S, serve
 
@@ -55,7 +55,7 @@ class MemoryStream(Stream):
         self._finished = False
 
     @override
-    async def send(self, frame: bytes) -> None:
+    async def send(self, frame: Frame) -> None:
         if self._finished:
             raise LocalProtocolError(f"send on {self.method} after finish")
         if len(frame) > self._frame_bytes_max:
@@ -63,7 +63,7 @@ class MemoryStream(Stream):
         await self._outgoing.put(frame)
 
     @override
-    async def receive(self) -> bytes:
+    async def receive(self) -> Frame:
         frame = await self._incoming.get()
         if len(frame) > self._frame_bytes_max:
             self.cut(f"a frame of {len(frame):,} bytes came; at most {self._frame_bytes_max:,} are taken")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fedactors.errors import AccessDenied, EndOfStream, StreamClosed
+from fedactors.transport.base import Frame
 
 
 class Pipe:
@@ -17,7 +18,7 @@ class Pipe:
     __slots__ = ("_end", "_frames", "_frames_max", "_getter", "_putter")
 
     def __init__(self, frames_max: int) -> None:
-        self._frames: list[bytes] = []  # a deque takes ten times the memory, in each of thousands of idle streams
+        self._frames: list[Frame] = []  # a deque takes ten times the memory, in each of thousands of idle streams
         self._frames_max = frames_max
         self._end: StreamClosed | None = None
         self._getter: asyncio.Future[None] | None = None
@@ -28,7 +29,18 @@ class Pipe:
         """Nothing more can be put in."""
         return self._end is not None
 
-    async def put(self, frame: bytes) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Another frame can be put in at once."""
+        return len(self._frames) < self._frames_max
+
+    def push(self, frame: Frame) -> None:
+        """Append a frame, room or not, for a producer that cannot wait; dropped when the pipe is over."""
+        if self._end is None:
+            self._frames.append(frame)
+            _wake(self._getter)
+
+    async def put(self, frame: Frame) -> None:
         """Append a frame, when there is room.
 
         Raises:
@@ -42,7 +54,7 @@ class Pipe:
         self._frames.append(frame)
         _wake(self._getter)
 
-    async def get(self) -> bytes:
+    async def get(self) -> Frame:
         """Take the oldest frame.
 
         Raises:
