@@ -17,6 +17,7 @@ from fedactors.model import (
     TENSORS_MAX,
     GlobalModel,
     Layout,
+    all_finite,
     dtype_name,
     is_floating,
 )
@@ -217,6 +218,14 @@ def test_rubbish_in_the_padding_is_nobodys_value():
     buffer = layout.pack({"w": np.ones(3, np.float32)})
     buffer[12:16].view(np.float32)[0] = float("nan")
     assert layout.first_not_finite(buffer) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_values_whose_squares_overflow_are_finite(dtype):
+    greatest = np.full(3, ml_dtypes.finfo(DTYPES[dtype]).max, DTYPES[dtype])
+    assert all_finite(greatest)
+    assert all_finite(-greatest)
+    assert not all_finite(np.append(greatest, DTYPES[dtype].type(-np.inf)))
 
 
 def test_initial_model_is_version_0_of_a_copy():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from typing_extensions import override
 
-from fedactors.model import ALIGNMENT_BYTES, DTYPES, Buffer, Layout, is_floating
+from fedactors.model import ALIGNMENT_BYTES, DTYPES, Buffer, Layout, all_finite, is_floating
 from fedactors.protocol import BlobReceiver
 
 RUNS_MAX = 1_000
@@ -43,7 +42,7 @@ class LookingReceiver(BlobReceiver):
             end = min(run_end, to)
             if is_floating(dtype):
                 values = self.out[self._looked_at_bytes : end].view(DTYPES[dtype])
-                self._sound = bool(np.isfinite(values).all())
+                self._sound = all_finite(values)
             self._looked_at_bytes = end
             while self._run < len(self._runs) and self._runs[self._run][2] <= end:  # runs may be empty
                 self._run += 1

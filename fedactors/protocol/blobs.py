@@ -256,17 +256,30 @@ async def receive_blob(stream: Stream, opening: PushOpening, receiver: Receiver)
         receiver.feed(opening.chunk)
     else:
         await stream.send(encode_reply(PushGrant(receiver.received_bytes)))
-    first, began_s = receiver.received_bytes, asyncio.get_running_loop().time()
+    loop, first = asyncio.get_running_loop(), receiver.received_bytes
+    began_s = loop.time()
     while not receiver.is_complete:
-        due_s = began_s + UPLOAD_PATIENCE_S + (receiver.received_bytes - first) / UPLOAD_BYTES_PER_S_MIN
         try:
-            async with asyncio.timeout_at(due_s):
-                frame = await stream.receive()
+            async with asyncio.timeout_at(_due_s(began_s, receiver.received_bytes - first)):
+                await _receive_chunks(stream, receiver)
         except TimeoutError:
-            raise RemoteProtocolError(f"an upload stands still at byte {receiver.received_bytes:,}") from None
-        receiver.feed(frame)
+            if loop.time() >= _due_s(began_s, receiver.received_bytes - first):  # and not only what was due at first
+                raise RemoteProtocolError(f"an upload stands still at byte {receiver.received_bytes:,}") from None
         if receiver.is_full:
             await receiver.make_room()
+
+
+def _due_s(began_s: float, received_bytes: int) -> float:
+    """When the next chunk of an upload has to be here."""
+    return began_s + UPLOAD_PATIENCE_S + received_bytes / UPLOAD_BYTES_PER_S_MIN
+
+
+async def _receive_chunks(stream: Stream, receiver: Receiver) -> None:
+    """Until there are no more, or room has to be made. Cancelled, it has lost none."""
+    while not receiver.is_complete:
+        receiver.feed(await stream.receive())
+        if receiver.is_full:
+            return
 
 
 async def answer_push(stream: Stream, answer: PushAnswer) -> None:
