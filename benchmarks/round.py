@@ -3,7 +3,7 @@
 The stress test of MetisFL (arXiv:2311.00334): learners that give back what they got plus a little, a model of 204 tensors
 (8 to w, 100 layers of w by w, w to 1, with biases), FedAvg, synchronous, full participation. A round is: tasks and weights out
 to all, "training", updates back, combine, evaluation on all. The controller runs in this process, the learners in two others,
-over gRPC and TCP; all tuned as the command line tunes its processes.
+over gRPC unless `--transport` says otherwise; all tuned as the command line tunes its processes.
 
 The baseline, measured before and after in the same run, is a blocking socket that moves the same bytes over loopback: each
 learner's model down and up once. `vs raw` is how much of a round such a transfer alone would take.
@@ -29,80 +29,28 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import uvloop
 
-from fedactors import Federation, Learner
-from fedactors.learner import LearnerClient
-from fedactors.learner.worker import Worker
+from fedactors import Federation
 from fedactors.record import RoundRecord
 from fedactors.runtime.garbage import collect_seldom
-from fedactors.transport import Address
-from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.malloc import keep_freed_memory
 
-WIDTHS = {"100K": 32, "1M": 100, "10M": 320}
-HIDDEN_LAYERS = 100
-WORKERS = 2
+sys.path.append(str(Path(__file__).parent / "peers"))
+from workload import WIDTHS, shares, stress_model
+
+LEARNERS = Path(__file__).with_name("round_learners.py")
 RAW_CHUNK_BYTES = 1 << 20
 
 
-def stress_model(width: int) -> dict[str, np.ndarray]:
-    """float32 weights and biases of an MLP with 102 layers."""
-    sizes = [8, *[width] * (HIDDEN_LAYERS + 1), 1]
-    weights = {}
-    for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        weights[f"{index}.weight"] = np.full((fan_out, fan_in), 0.01, np.float32)
-        weights[f"{index}.bias"] = np.zeros(fan_out, np.float32)
-    return weights
-
-
-class Idle(Learner):
-    """Gives back what it gets, plus a little."""
-
-    num_train_examples = 100
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-
-    def get_weights(self):
-        return stress_model(self.width)
-
-    def set_weights(self, weights):
-        pass
-
-    def train(self, weights, params):
-        return {name: tensor + np.float32(1e-3) for name, tensor in weights.items()}, {"num_batches": 1}
-
-    def evaluate(self, weights, params):
-        return {"loss": 1.0, "num_examples": 100}
-
-
-# ------------------------------------------------------------------------------------------------------------ learner processes
-
-
-async def serve_learners(address: str, first: int, count: int, width: int, *, shared: bool) -> None:
-    """Some learners in this process; they train by turns, so that 200 large models fit into its memory."""
-    transport, worker = GrpcTransport(), Worker("learners")
-    channels = [transport.connect(Address.parse(address)) for _ in range(1 if shared else count)]
-    clients = [
-        LearnerClient(Idle(width), f"learner-{first + place}", channels[place % len(channels)], work=worker)
-        for place in range(count)
-    ]
-    await asyncio.gather(*(client.run() for client in clients))
-    worker.stop()
-    await asyncio.gather(*(channel.close() for channel in channels))
-
-
-async def start_workers(address: str, learners: int, width: int, connections: str) -> list[asyncio.subprocess.Process]:
-    """The learners, spread over WORKERS processes."""
-    workers, first = [], 0
-    for place in range(WORKERS):
-        count = learners // WORKERS + (place < learners % WORKERS)
-        arguments = [__file__, "--serve", address, str(first), str(count), str(width), connections]
-        workers.append(await asyncio.create_subprocess_exec(sys.executable, *arguments))
-        first += count
-    return workers
+async def start_learners(address: str, learners: int, parameters: str, connections: str) -> list[asyncio.subprocess.Process]:
+    """The learners, spread over several processes."""
+    processes = []
+    for share in shares(learners):
+        arguments = [str(LEARNERS), address, "--first", str(share.start), "--count", str(len(share)), "--parameters", parameters]
+        shared = ["--shared"] if connections == "shared" else []
+        processes.append(await asyncio.create_subprocess_exec(sys.executable, *arguments, *shared))
+    return processes
 
 
 # ---------------------------------------------------------------------------------------------------------------------- figures
@@ -110,7 +58,7 @@ async def start_workers(address: str, learners: int, width: int, connections: st
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One point of the grid; medians over the steady rounds (all but the first)."""
+    """One point of the grid; medians over the steady rounds (all but the first). A round ends with its last evaluation."""
 
     learners: int
     parameters: str
@@ -158,31 +106,28 @@ def cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def measure(learners: int, parameters: str, rounds: int, connections: str = "shared") -> Figures:
+async def measure(learners: int, parameters: str, rounds: int, connections: str = "shared", scheme: str = "grpc") -> Figures:
     """One point of the grid."""
-    width = WIDTHS[parameters]
-    model_bytes = sum(tensor.nbytes for tensor in stress_model(width).values())
+    model_bytes = sum(tensor.nbytes for tensor in stress_model(parameters).values())
     raw_before_s = raw_transfer_s(2 * learners * model_bytes)
     config = {"name": "stress", "learners": {"count": learners}, "stop": {"rounds": rounds}}
     began_s = time.perf_counter()
-    commits: list[float] = []
+    ends: list[float] = []
     records: list[RoundRecord] = []
-    async with Federation(config, addresses=["grpc://127.0.0.1:0"]) as federation:
-        workers = await start_workers(str(federation.addresses[0]), learners, width, connections)
+    async with Federation(config, addresses=[f"{scheme}://127.0.0.1:0"]) as federation:
+        processes = await start_learners(str(federation.addresses[0]), learners, parameters, connections)
         await federation.admin.order("start")
         async for event in federation.events():
-            if event.kind == "round_committed":
-                commits.append(time.perf_counter())
-                if len(commits) == 1:
-                    cpu_first_s = cpu_s()
-            elif event.kind == "round_ended":
+            if event.kind == "round_ended":
+                ends.append(time.perf_counter())
                 records.append(RoundRecord.from_map(event.body["record"]))
+                if len(ends) == 1:
+                    cpu_first_s = cpu_s()
         cpu_last_s = cpu_s()
-        ended_s = time.perf_counter()
-        for worker in workers:
-            await worker.wait()
+        for process in processes:
+            await process.wait()
     steady = records[1:]
-    round_s = (ended_s - commits[0]) / (rounds - 1)
+    round_s = statistics.median(later - earlier for earlier, later in pairwise(ends))
     raw_s = statistics.median([raw_before_s, raw_transfer_s(2 * learners * model_bytes)])
     phases = {name: statistics.median(getattr(r.phases, name) for r in steady) for name in asdict(steady[0].phases)}
     moved = statistics.median(part.bytes_up + part.bytes_down for record in steady for part in record.learners.values())
@@ -194,7 +139,7 @@ async def measure(learners: int, parameters: str, rounds: int, connections: str 
         raw_s=raw_s,
         vs_raw=raw_s / round_s,
         mbytes_per_learner=moved / 1e6,
-        first_round_s=commits[0] - began_s,
+        first_round_s=ends[0] - began_s,
         cpu_s_per_round=(cpu_last_s - cpu_first_s) / (rounds - 1),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
@@ -224,22 +169,18 @@ def main() -> None:
         "--connections", choices=("shared", "own"), default="shared", help="one for each process, or each learner"
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--serve", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--transport", choices=("grpc", "tcp"), default="grpc")
     arguments = parser.parse_args()
     keep_freed_memory()
     collect_seldom()
     uvloop.install()
-    if arguments.serve:
-        address, first, count, width, connections = arguments.serve
-        asyncio.run(serve_learners(address, int(first), int(count), int(width), shared=connections == "shared"))
-        return
     grid = [("100K", 10)] if arguments.smoke else [(p, n) for p in arguments.parameters for n in arguments.learners]
     rounds = 5 if arguments.smoke else arguments.rounds
     print(f"{os.cpu_count()} cores, {sys.platform}, Python {sys.version.split()[0]}, {rounds} rounds")
     print(" " * 13 + "".join(f"   {title}" for title in COLUMNS.values()))
     measured = []
     for parameters, learners in grid:
-        measured.append(asyncio.run(measure(learners, parameters, rounds, arguments.connections)))
+        measured.append(asyncio.run(measure(learners, parameters, rounds, arguments.connections, arguments.transport)))
         show(measured[-1])
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(figures) for figures in measured], indent=2) + "\n")

@@ -23,15 +23,15 @@ from fedactors.runtime.garbage import collect_seldom
 from fedactors.transport.malloc import keep_freed_memory
 
 
-def measure() -> Point:
-    """One point; round.py's clock starts when the imports are done, this one with the process."""
+def measure(scheme: str = "grpc") -> Point:
+    """One point over this transport; round.py's clock starts when the imports are done, this one with the process."""
     keep_freed_memory()
     collect_seldom()
     uvloop.install()
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         request = request_from_arguments(Path(folder))
     imports_s = time.monotonic() - started_s()
-    figures = asyncio.run(stress.measure(request.learners, request.parameters, request.rounds))
+    figures = asyncio.run(stress.measure(request.learners, request.parameters, request.rounds, scheme=scheme))
     return Point(
         system="fedactors",
         version=f"fedactors {version('fedactors')}",

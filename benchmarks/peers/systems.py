@@ -34,6 +34,7 @@ class System:
 OURS = "fedactors_grpc"
 SYSTEMS = {  # by the name of the runner's file
     OURS: System("fedactors, gRPC", None),
+    "fedactors_tcp": System("fedactors, TCP", None),
     "fedactors_ray": System("fedactors, Ray", None),
     "flower_grpc": System("Flower, direct gRPC", "flower"),
     "flower_simulation": System("Flower, Ray simulation", "flower"),
