@@ -30,7 +30,7 @@ def check(session: nox.Session) -> None:
     session.run("lint-imports")
 
 
-@nox.session
+@nox.session(venv_backend="uv|venv")
 def tests(session: nox.Session) -> None:
     """Every test, on every core. Arguments go to pytest."""
     session.install("--upgrade", "pip")  # that of Python 3.11 takes three times as long to choose among releases
