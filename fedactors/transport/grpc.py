@@ -8,7 +8,6 @@ processes by spawn, not fork: grpc.aio demands both.
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import os
 import socket
@@ -25,6 +24,7 @@ from fedactors.errors import AccessDenied, AddressError, LocalProtocolError, Unr
 from fedactors.transport.base import Accept, Address, Admit, Channel, Listener, Stream, Transport, everybody
 from fedactors.transport.grpc_core import grpc
 from fedactors.transport.grpc_streams import AUTHORIZATION, BEARER, Call, ClientStream, Context, ServerStream, denied
+from fedactors.transport.ports import PORT_MAX, bind, host_and_port
 from fedactors.transport.serving import ACCEPT_END_S, serve
 
 SOCKET_PATH_BYTES_MAX = 107
@@ -33,9 +33,13 @@ STREAMS_MAX = 1_000_000
 """On one connection. (gRPC's own default, 100, makes the 101st hang.)"""
 RECONNECT_FIRST_S = 0.2
 CONNECT_TIMEOUT_S = 5.0
-PORT_MAX = 65_535
 ENDED_AFTER_ACCEPT = (grpc.StatusCode.OK, grpc.StatusCode.ABORTED)
 """What a call ends with that was accepted by a listener of ours."""
+
+NOT_THERE = ("Failed to connect", "DNS", "resol", "Timeout occurred")
+"""What gRPC says, among other things, where nobody has answered to TCP."""
+PROBE = "/fedactors.transport/Probe"
+"""The method of a call that is made only to hear why the connection fails."""
 
 Options: TypeAlias = list[tuple[str, int]]
 
@@ -217,8 +221,9 @@ class GrpcChannel(Channel):
             await self._check(call)
         except TimeoutError:
             call.cancel()
+            complaint = await self._complaint(channel)
             self._leave(channel)
-            raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s{self._complaint}") from None
+            raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s{complaint}") from None
         except BaseException:
             call.cancel()
             raise
@@ -236,10 +241,19 @@ class GrpcChannel(Channel):
     async def _until_answered(self, call: Call, _: grpc.aio.Channel) -> None:
         await call.initial_metadata()
 
-    @property
-    def _complaint(self) -> str:
+    async def _complaint(self, channel: grpc.aio.Channel) -> str:
         """What the connection has failed of, to be said behind `Unreachable`."""
-        return ""
+        heard = ""
+        if channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            heard = await self._last_error(channel)
+        if not heard or any(sign in heard for sign in NOT_THERE):
+            return ""
+        return f"; the last attempt failed ({heard}): is it a port of tcp://, or one with TLS?"
+
+    async def _last_error(self, channel: grpc.aio.Channel) -> str:
+        """Of a connection that fails: found out by a call that does not wait for it."""
+        probe = self._call(channel, PROBE, wait_for_ready=False)
+        return (await probe.details() or "").rpartition("last error: ")[2]
 
     @override
     def leave(self, stream: Stream) -> None:
@@ -285,8 +299,7 @@ def target(address: Address) -> str:
     path = socket_path(address)
     if path is not None:
         return f"unix:{path}"
-    host, _, port = address.place.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+    if host_and_port(address.place) is None:
         schemes = f"{address.scheme}://host:port, with a port up to {PORT_MAX}, nor grpc:///absolute/path.sock"
         raise AddressError(f"{address} is neither {schemes}")
     return address.place
@@ -314,27 +327,8 @@ def is_loopback(address: Address) -> bool:
 
 async def _check_port(address: Address) -> None:
     """Find out whether one can listen there. (gRPC would say why not on stderr, and nowhere else.)"""
-    host, _, port = address.place.rpartition(":")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-        problems = [_bind_problem(family, kind, number, place) for family, kind, number, _, place in found]
-    except OSError as error:
-        problems = [error]
-    if any(problem is not None and problem.errno == errno.EADDRINUSE for problem in problems):
-        remedy = "stop what listens there, or choose another port (0: any free one)"
-        raise AddressError(f"cannot listen at {address}: port {port} is in use; {remedy}")
-    if all(problems):
-        raise AddressError(f"cannot listen at {address}: {problems[0]}; choose an address of this machine")
-
-
-def _bind_problem(family: int, kind: int, number: int, place: tuple[Any, ...]) -> OSError | None:
-    with socket.socket(family, kind, number) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(place)
-        except OSError as error:
-            return error
-    return None
+    for bound in await bind(address):
+        bound.close()
 
 
 def _reclaim(path: Path) -> None:

@@ -11,19 +11,16 @@ from typing_extensions import override
 
 from fedactors.errors import AccessDenied, AddressError
 from fedactors.transport.base import Accept, Address, Admit, everybody
-from fedactors.transport.grpc import GrpcChannel, GrpcListener, GrpcTransport, Options, socket_path
+from fedactors.transport.grpc import NOT_THERE, GrpcChannel, GrpcListener, GrpcTransport, Options, socket_path
 from fedactors.transport.grpc_core import grpc
+from fedactors.transport.grpc_credentials import channel_credentials, server_credentials
 from fedactors.transport.grpc_streams import Call
-from fedactors.transport.tls import Stamp, TlsFiles, channel_credentials, server_credentials
+from fedactors.transport.tls import Stamp, TlsFiles
 
 LOOK_S = 0.2
 """Between two looks at a connection that is not there yet: whether the listener is one that is not trusted."""
 NOT_TRUSTED = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification", "not in peer certificate")
 """What gRPC says, among other things, of a listener's certificate that cannot be verified."""
-NOT_THERE = ("Failed to connect", "DNS", "resol", "Timeout occurred")
-"""What it says where nobody has answered to TCP."""
-PROBE = "/fedactors.transport/Probe"
-"""The method of a call that is made only to hear why the connection fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +103,18 @@ class GrpcsChannel(GrpcChannel):
 
     async def _hear(self, channel: grpc.aio.Channel) -> None:
         """Find out why the connection fails."""
-        probe = self._call(channel, PROBE, wait_for_ready=False)
-        self._heard = (await probe.details() or "").rpartition("last error: ")[2]
+        self._heard = await self._last_error(channel)
         if any(sign in self._heard for sign in NOT_TRUSTED):
             known = "those that gRPC trusts by itself" if self._files.ca is None else str(self._files.ca)
             said = f"{self._address} shows a certificate that is not trusted here (trusted: {known}): {self._heard}"
             raise AccessDenied(f"{said}; give the controller's CA by --ca or in [tls], and an address that its certificate names")
 
-    @property
     @override
-    def _complaint(self) -> str:
+    async def _complaint(self, channel: grpc.aio.Channel) -> str:
         if not self._heard:
             return ""
         got_there = not any(sign in self._heard for sign in NOT_THERE)
-        remedy = ": is it a TLS port, and does it demand a certificate (--certificate, --key)?" if got_there else ""
+        remedy = ": is it a TLS port of grpcs://, and does it demand a certificate (--certificate, --key)?" if got_there else ""
         return f"; the last attempt failed ({self._heard}){remedy}"
 
 

@@ -1,13 +1,4 @@
-"""Certificates as gRPC takes them: read from files, checked, and read again when the files change.
-
-What gRPC for Python can do, and what is done about it:
-
-* It cannot be told a least version of TLS. It is told instead, in `grpc_core`, of no cipher suite of TLS 1.2 that a certificate
-  could serve, so that nothing below 1.3 is negotiated.
-* It either demands client certificates or does not look at them: there is nothing between.
-* It asks for a listener's certificate before each handshake, and takes None for "as before": `Reloading` says so until a file
-  has changed. A client's certificate is read when a connection is made.
-"""
+"""A side's certificates: files, checked before they are used, and read again when they change."""
 
 from __future__ import annotations
 
@@ -16,12 +7,13 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Generic, TypeAlias, TypeVar
 
 from fedactors.errors import AddressError
-from fedactors.transport.grpc_core import grpc
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
 """(time of change, length, inode) of each file: another one if a file was written or replaced."""
@@ -32,7 +24,7 @@ class TlsFiles:
     """PEM files of one side.
 
     Attributes:
-        ca: certificates of those who may sign the other side's; None: those that gRPC trusts by itself.
+        ca: certificates of those who may sign the other side's; None: those whom the transport trusts by itself.
         certificate: this side's, with what leads from it to the other side's `ca`.
         key: its private key, not encrypted.
     """
@@ -81,46 +73,22 @@ def _no_password() -> str:
     return ""  # an encrypted key is refused; without this, OpenSSL would ask the terminal
 
 
-def channel_credentials(files: TlsFiles) -> grpc.ChannelCredentials:
-    """Of a client, as the files are now.
+class Changing(Generic[T]):
+    """What is made of files, made again when they have changed and can be used. May be called from any thread."""
 
-    Raises:
-        AddressError: they cannot be used.
-    """
-    files.check()
-    return grpc.ssl_channel_credentials(_read(files.ca), _read(files.key), _read(files.certificate))
-
-
-def server_credentials(files: TlsFiles, *, demands_certificates: bool) -> grpc.ServerCredentials:
-    """Of a listener; files that change take effect with the next connection.
-
-    Raises:
-        AddressError: they cannot be used.
-    """
-    if files.certificate is None:
-        raise AddressError('tls: a listener needs a certificate and its key; write certificate = "..." and key = "..." in [tls]')
-    if demands_certificates and files.ca is None:
-        raise AddressError('tls: who demands client certificates says who may sign them; write ca = "..." in [tls]')
-    files.check()
-    fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", Reloading(files))  # its types do not know of None
-    return grpc.dynamic_ssl_server_credentials(_configuration(files), fetch, demands_certificates)
-
-
-class Reloading:
-    """Gives gRPC the certificates anew when their files have changed and can be used. Called from threads of gRPC's."""
-
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, make: Callable[[TlsFiles], T]) -> None:
         self._files = files
+        self._make = make
         self._stamp = files.stamp
 
-    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+    def changed(self) -> T | None:
         """None for "as before": also while the files do not fit together, as half of them may have been written."""
         try:
             stamp = self._files.stamp
             if stamp == self._stamp:
                 return None
             self._files.check()
-            configuration = _configuration(self._files)
+            made = self._make(self._files)
             if self._files.stamp != stamp:  # written while they were read: the next connection sees to it
                 return None
         except (AddressError, OSError) as error:
@@ -128,14 +96,17 @@ class Reloading:
             return None
         self._stamp = stamp
         log.info("certificates_taken certificate=%s", self._files.certificate)
-        return configuration
+        return made
 
 
-def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
-    assert files.certificate is not None, "a listener without a certificate was to be refused"
-    assert files.key is not None
-    return grpc.ssl_server_certificate_configuration([(files.key.read_bytes(), files.certificate.read_bytes())], _read(files.ca))
+def check_listening(files: TlsFiles, *, demands_certificates: bool) -> None:
+    """Find out whether one can listen with them.
 
-
-def _read(path: Path | None) -> bytes | None:
-    return None if path is None else path.read_bytes()
+    Raises:
+        AddressError: they cannot be used, or one is missing.
+    """
+    if files.certificate is None:
+        raise AddressError('tls: a listener needs a certificate and its key; write certificate = "..." and key = "..." in [tls]')
+    if demands_certificates and files.ca is None:
+        raise AddressError('tls: who demands client certificates says who may sign them; write ca = "..." in [tls]')
+    files.check()

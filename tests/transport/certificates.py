@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedactors.access.callers import Role, uri_of
 from fedactors.access.certificates import KeyPair, make_authority, make_client, make_server
+from fedactors.transport import Transport
 from fedactors.transport.grpcs import GrpcsTransport
 
 DAYS = 2
@@ -34,8 +35,8 @@ class Certificates:
     def client(self, role: Role, name: str, now: datetime = NOW) -> dict[str, Path]:
         return write(make_client(self.authority, name, uri_of(role, name), DAYS, now), self.folder, name)
 
-    def listening(self, **options: object) -> GrpcsTransport:
-        return GrpcsTransport(ca=self.ca, **{**self.server(), **options})
+    def listening(self, kind: type[Transport] = GrpcsTransport, **options: object) -> Transport:
+        return kind(ca=self.ca, **{**self.server(), **options})
 
-    def calling(self, **options: object) -> GrpcsTransport:
-        return GrpcsTransport(**{"ca": self.ca, **options})
+    def calling(self, kind: type[Transport] = GrpcsTransport, **options: object) -> Transport:
+        return kind(**{"ca": self.ca, **options})
