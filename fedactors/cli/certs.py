@@ -40,7 +40,7 @@ def days(default: int) -> Callable[[Function], Function]:
 
 @click.group(short_help="Make an authority and certificates for TLS.")
 def certs() -> None:
-    """Make what `grpcs://` addresses need: an authority, and certificates that it signs.
+    """Make what `grpcs://` and `tcps://` addresses need: an authority, and certificates that it signs.
 
     \b
     fedactors certs init                      DIR/ca.pem, for everybody, and DIR/ca.key, which signs: keep it offline

@@ -137,6 +137,7 @@ def _access(config: Config) -> list[tuple[str, str]]:
     """Whom a controller would serve, and over what, where other processes can reach it."""
     from fedactors.access.audit import Audit
     from fedactors.config import build_guard, listening_transport
+    from fedactors.config.listening import TLS_SCHEMES
     from fedactors.transport import Address
 
     if config.controller.address is None:
@@ -144,7 +145,7 @@ def _access(config: Config) -> list[tuple[str, str]]:
     address = Address.parse(config.controller.address)
     listening_transport(config, address.scheme).check()
     build_guard(config, Audit())
-    way = "TLS 1.3" if address.scheme == "grpcs" else "not encrypted"
+    way = "TLS 1.3" if address.scheme in TLS_SCHEMES else "not encrypted"
     access = config.access
     return [("access", f"learners: {access.learners}, operators: {access.operators}  ({way})")]
 

@@ -35,8 +35,8 @@ AWAY_S = 30.0
     "addresses",
     multiple=True,
     metavar="ADDRESS",
-    help="Of the controller or relay, as in grpcs://HOST:4450, grpc://127.0.0.1:4450 or grpc:///run/fed.sock. Repeat it to name"
-    " others to go to, in this order, when one is away.",
+    help="Of the controller or relay, as in grpcs://HOST:4450, tcps://HOST:4450, grpc://127.0.0.1:4450 or grpc:///run/fed.sock."
+    " Repeat it to name others to go to, in this order, when one is away.",
 )
 @click.option(
     "--away-s",

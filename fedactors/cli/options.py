@@ -75,7 +75,7 @@ overrides = click.option(
 address = click.option(
     "--address",
     metavar="ADDRESS",
-    help="Of the controller, as in grpcs://HOST:4450, grpc://127.0.0.1:4450 or grpc:///run/fed.sock.",
+    help="Of the controller, as in grpcs://HOST:4450, tcps://HOST:4450, grpc://127.0.0.1:4450 or grpc:///run/fed.sock.",
 )
 
 run_dir = click.option("--run-dir", callback=as_path, metavar="DIR", help="Where the run is saved.  [default: runs/NAME-TIME]")

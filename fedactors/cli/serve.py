@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     callback=options.as_path,
     help="Have them show a token of this list (`fedactors tokens` writes it); an observer's does for a list, and for --metrics.",
 )
-@click.option("--admin-certificate", metavar="FILE", callback=options.as_path, help="For an ADDRESS of grpcs://.")
+@click.option("--admin-certificate", metavar="FILE", callback=options.as_path, help="For an ADDRESS of grpcs:// or tcps://.")
 @click.option("--admin-key", metavar="FILE", callback=options.as_path, help="The certificate's private key.")
 @click.option(
     "--memory-bytes",

@@ -12,6 +12,9 @@ from fedactors.plugins import KINDS, as_written, did_you_mean, names
 from fedactors.transport.base import Address
 
 ADDRESS: Key = ("controller", "address")
+WITH_TLS = {"grpc": "grpcs", "tcp": "tcps"}
+"""By a scheme that encrypts nothing, the same over TLS."""
+TLS_SCHEMES = frozenset(WITH_TLS.values())
 INSECURE = "or write insecure = true in [controller] (--insecure) to do without"
 
 
@@ -38,10 +41,15 @@ def problems_at(config: Config, text: str, *, listens: bool) -> Iterator[tuple[K
     if address.scheme not in known:
         kind = KINDS["fedactors.transport"]
         yield ADDRESS, f"no {kind} named {address.scheme!r}{did_you_mean(address.scheme, known)} (known: {', '.join(known)})"
-    elif address.scheme == "grpcs":
+    elif address.scheme in TLS_SCHEMES:
         yield from _over_tls(config, address) if listens else ()
     else:
         yield from _in_the_clear(config, address, listens=listens)
+
+
+def over_tls(address: Address) -> Address:
+    """Where the same would be written to be encrypted."""
+    return Address(WITH_TLS.get(address.scheme, "grpcs"), address.place)
 
 
 def leaves_the_machine(address: Address) -> bool:
@@ -58,12 +66,12 @@ def leaves_the_machine(address: Address) -> bool:
 def _in_the_clear(config: Config, address: Address, *, listens: bool) -> Iterator[tuple[Key, str]]:
     said = f"controller.address = {as_written(str(address))}"
     if leaves_the_machine(address) and not config.controller.insecure:
-        remedy = f'write "grpcs://{address.place}" (docs/security.md says how), listen on 127.0.0.1 or a Unix socket'
+        remedy = f'write "{over_tls(address)}" (docs/security.md says how), listen on 127.0.0.1 or a Unix socket'
         yield ADDRESS, f"{said} can be reached from other machines, and nothing is encrypted there: {remedy}, {INSECURE}"
     shows = "certificate" in config.access.asked
-    if listens and shows and address.scheme == "grpc" and not address.place.startswith("/"):
+    if listens and shows and address.scheme in WITH_TLS and not address.place.startswith("/"):
         who = "learners" if config.access.learners == "certificate" else "operators"
-        remedy = f'write "grpcs://{address.place}", or access.{who} = "token"'
+        remedy = f'write "{over_tls(address)}", or access.{who} = "token"'
         yield ("access", who), f'access.{who} = "certificate" and {said}: certificates are shown over TLS alone; {remedy}'
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedactors.config.listening import leaves_the_machine
+from fedactors.config.listening import TLS_SCHEMES, leaves_the_machine, over_tls
 from fedactors.config.plugging import build_transport
 from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 from fedactors.errors import ConfigError
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from fedactors.access.audit import Audit
     from fedactors.access.guard import Guard
     from fedactors.transport.base import Channel, Transport
-
-TLS_SCHEME = "grpcs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,15 @@ def connect(config: Config, credentials: Credentials = NO_CREDENTIALS) -> Channe
 
 def connect_to(address: Address, credentials: Credentials = NO_CREDENTIALS, *, insecure: bool = False) -> Channel:
     """As `connect`, to a controller at this address."""
-    if address.scheme == TLS_SCHEME:
+    if address.scheme in TLS_SCHEMES:
         files = {"ca": credentials.ca, "certificate": credentials.certificate, "key": credentials.key}
-        transport = build_transport(TLS_SCHEME, {what: str(path.absolute()) for what, path in files.items() if path is not None})
+        given = {what: str(path.absolute()) for what, path in files.items() if path is not None}
+        transport = build_transport(address.scheme, given)
     else:
         transport = build_transport(address.scheme)
         if credentials.token and leaves_the_machine(address) and not insecure:
             said = f"a token is not shown to {address}, where everybody on the way could read it"
-            raise ConfigError(f"{said}: write grpcs://{address.place}, or --insecure where the way is safe by other means")
+            raise ConfigError(f"{said}: write {over_tls(address)}, or --insecure where the way is safe by other means")
     return transport.connect(address, credential=credentials.token)
 
 
@@ -72,13 +71,13 @@ def listening_transport(config: Config, scheme: str) -> Transport:
     Raises:
         ConfigError: there is none of that name.
     """
-    if scheme != TLS_SCHEME:
+    if scheme not in TLS_SCHEMES:
         return build_transport(scheme)
     tls = config.tls
     files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
     options: dict[str, str] = {what: str(config.base_dir / path) for what, path in files.items() if path is not None}
     demanded = "required" if "certificate" in config.access.asked else "off"
-    return build_transport(TLS_SCHEME, {**options, "client_certificates": tls.client_certificates or demanded})
+    return build_transport(scheme, {**options, "client_certificates": tls.client_certificates or demanded})
 
 
 def build_guard(config: Config, audit: Audit) -> Guard:

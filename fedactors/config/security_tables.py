@@ -8,7 +8,9 @@ from fedactors.config.table import Table
 
 
 class TlsTable(Table):
-    """TLS of addresses grpcs://host:port. Paths start at the configuration file; `fedactors certs` makes such files.
+    """TLS of addresses grpcs://host:port and tcps://host:port. Paths start at the configuration file.
+
+    `fedactors certs` makes such files.
 
     Attributes:
         ca: PEM file with the authority that signs the federation's certificates. Clients trust controllers whom it has signed,

@@ -56,7 +56,8 @@ class ControllerTable(Table):
     """Where the controller listens.
 
     Attributes:
-        address: scheme://place, as in grpc://127.0.0.1:4450, grpcs://0.0.0.0:4450 (with TLS, see [tls]) or grpc:///run/fed.sock.
+        address: scheme://place, as in grpc://127.0.0.1:4450, grpcs://0.0.0.0:4450 (with TLS, see [tls]) or grpc:///run/fed.sock;
+            tcp:// and tcps:// in the place of grpc:// and grpcs:// cost less, on networks without proxies (docs/transports.md).
             `fedactors up` listens there for others, and at a Unix socket in a directory of its own for the learners that it
             starts; without an address, `fedactors controller` takes grpc://127.0.0.1:4450.
         insecure: allow an address that other machines can reach although nothing is encrypted there, or anybody is served.

@@ -373,7 +373,10 @@ def test_a_socket_of_ones_own_needs_no_credentials(tmp_path):
     assert asyncio.run(status())["phase"] == "waiting"
 
 
-def test_a_token_is_not_shown_in_the_clear():
-    with pytest.raises(ConfigError, match=r"not shown to grpc://10\.0\.0\.7:4450.*write grpcs://10\.0\.0\.7:4450") as caught:
-        configuration.connect_to(Address.parse("grpc://10.0.0.7:4450"), Credentials(token="secret"))
+@pytest.mark.parametrize("scheme", ["grpc", "tcp"])
+def test_a_token_is_not_shown_in_the_clear(scheme):
+    with pytest.raises(
+        ConfigError, match=rf"not shown to {scheme}://10\.0\.0\.7:4450.*write {scheme}s://10\.0\.0\.7:4450"
+    ) as caught:
+        configuration.connect_to(Address.parse(f"{scheme}://10.0.0.7:4450"), Credentials(token="secret"))
     assert "secret" not in f"{caught.value} {Credentials(token='secret')!r}"

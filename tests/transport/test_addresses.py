@@ -9,8 +9,11 @@ from fedactors.testing.conformance_transport import METHOD, connected, echo
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport, is_loopback
 from fedactors.transport.memory import MemoryTransport
+from fedactors.transport.tcp import TcpTransport
 
-TCP = Address.parse("grpc://127.0.0.1:0")
+ANYWHERE = Address.parse("any://127.0.0.1:0")
+GRPC = Address.parse("grpc://127.0.0.1:0")
+PORTED = pytest.mark.parametrize("transport", [GrpcTransport(), TcpTransport()], ids=["grpc", "tcp"])
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:4450", "grpc://", "://x", ""])
@@ -25,29 +28,43 @@ def test_a_malformed_grpc_address_is_refused_by_both_sides(place):
         GrpcTransport().connect(Address("grpc", place))
 
 
-async def test_an_occupied_port_is_named_with_a_remedy():
-    async with connected(GrpcTransport(), TCP, echo) as (_, listener):
+@pytest.mark.parametrize("place", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:http", ":4450", "127.0.0.1:65536", "run/fed.sock"])
+def test_a_malformed_tcp_address_is_refused_by_both_sides(place):
+    with pytest.raises(AddressError, match="is not tcp://host:port"):
+        TcpTransport().connect(Address("tcp", place))
+
+
+async def test_a_unix_socket_is_left_to_grpc():
+    with pytest.raises(AddressError, match=r"write grpc:///run/fed\.sock"):
+        await TcpTransport().listen(Address("tcp", "/run/fed.sock"), echo)
+
+
+@PORTED
+async def test_an_occupied_port_is_named_with_a_remedy(transport):
+    async with connected(transport, ANYWHERE, echo) as (_, listener):
         with pytest.raises(AddressError, match=r"port \d+ is in use; .*choose another port") as caught:
-            await GrpcTransport().listen(listener.address, echo)
+            await transport.listen(listener.address, echo)
         assert str(listener.address) in str(caught.value)
 
 
 async def test_an_occupied_port_is_not_complained_of_on_stderr(capfd):
-    async with connected(GrpcTransport(), TCP, echo) as (_, listener):
+    async with connected(GrpcTransport(), GRPC, echo) as (_, listener):
         with pytest.raises(AddressError):
             await GrpcTransport().listen(listener.address, echo)
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("place", ["192.0.2.1:0", "no.such.host.invalid:0"])
-async def test_an_address_of_another_machine_is_refused(place):
+@PORTED
+async def test_an_address_of_another_machine_is_refused(transport, place):
     with pytest.raises(AddressError, match="choose an address of this machine"):
-        await GrpcTransport().listen(Address("grpc", place), echo)
+        await transport.listen(Address("any", place), echo)
 
 
-async def test_a_port_of_zero_becomes_a_real_one():
-    async with connected(GrpcTransport(), TCP, echo) as (_, listener):
-        assert listener.address.place != TCP.place
+@PORTED
+async def test_a_port_of_zero_becomes_a_real_one(transport):
+    async with connected(transport, ANYWHERE, echo) as (_, listener):
+        assert listener.address.place != ANYWHERE.place
         assert int(listener.address.place.rpartition(":")[2]) > 0
 
 
@@ -107,7 +124,7 @@ def test_what_only_this_machine_can_reach_is_loopback(place, answer):
     assert is_loopback(Address("grpc", place)) is answer
 
 
-@pytest.mark.parametrize("transport", [MemoryTransport(), GrpcTransport()], ids=["memory", "grpc"])
+@pytest.mark.parametrize("transport", [MemoryTransport(), GrpcTransport(), TcpTransport()], ids=["memory", "grpc", "tcp"])
 async def test_a_closed_channel_opens_nothing(transport):
     channel = transport.connect(Address("any", "127.0.0.1:1"))
     await channel.close()
@@ -120,7 +137,7 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_the_way_to_this_machi
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    async with connected(GrpcTransport(), TCP, echo) as (channel, _):
+    async with connected(GrpcTransport(), GRPC, echo) as (channel, _):
         stream = await channel.open(METHOD, timeout_s=5)
         await stream.send(b"hello")
         assert await stream.receive() == b"hello"

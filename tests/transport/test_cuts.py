@@ -11,11 +11,15 @@ from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.memory import MemoryTransport
 from fedactors.transport.pipe import Pipe
+from fedactors.transport.tcp import TcpTransport
 
-TCP = Address.parse("grpc://127.0.0.1:0")
+GRPC = Address.parse("grpc://127.0.0.1:0")
+TCP = Address.parse("tcp://127.0.0.1:0")
 MEMORY = Address.parse("memory://cuts")
-BOTH = pytest.mark.parametrize(
-    ("transport", "address"), [(MemoryTransport(), MEMORY), (GrpcTransport(), TCP)], ids=["memory", "grpc"]
+ALL = pytest.mark.parametrize(
+    ("transport", "address"),
+    [(MemoryTransport(), MEMORY), (GrpcTransport(), GRPC), (TcpTransport(), TCP)],
+    ids=["memory", "grpc", "tcp"],
 )
 MIB = bytes(1024 * 1024)
 
@@ -25,7 +29,7 @@ async def flood(stream):
         await stream.send(MIB)
 
 
-@BOTH
+@ALL
 async def test_the_reason_of_a_cut_reaches_the_client(transport, address):
     async def accept(stream):
         await stream.receive()
@@ -37,7 +41,7 @@ async def test_the_reason_of_a_cut_reaches_the_client(transport, address):
         assert "the federation is full" in str(await ending(stream))
 
 
-@BOTH
+@ALL
 async def test_a_frame_longer_than_the_listener_takes_cuts_the_stream(transport, address):
     listener = await type(transport)(frame_bytes_max=1000).listen(address, ending)
     channel = transport.connect(listener.address)
@@ -48,7 +52,7 @@ async def test_a_frame_longer_than_the_listener_takes_cuts_the_stream(transport,
     await listener.close(0)
 
 
-@BOTH
+@ALL
 async def test_a_listeners_cut_wakes_its_own_send_to_a_client_that_does_not_read(transport, address):
     ended = asyncio.get_running_loop().create_future()
 
@@ -68,7 +72,7 @@ async def test_a_listeners_cut_wakes_its_own_send_to_a_client_that_does_not_read
         assert await asyncio.wait_for(ended, 2) == "enough"
 
 
-@BOTH
+@ALL
 async def test_a_cancelled_send_leaves_a_stream_that_is_cut_or_whole(transport, address):
     received = []
 
@@ -93,7 +97,7 @@ async def test_a_cancelled_send_leaves_a_stream_that_is_cut_or_whole(transport, 
         assert set(received) <= {len(MIB)}
 
 
-@BOTH
+@ALL
 async def test_an_early_answer_survives_the_flood_that_it_answers(transport, address):
     async def accept(stream):
         await stream.receive()
@@ -109,7 +113,7 @@ async def test_an_early_answer_survives_the_flood_that_it_answers(transport, add
             stream.cut("answered")
 
 
-@BOTH
+@ALL
 async def test_an_accept_that_does_not_end_is_cancelled_when_its_listener_closes(transport, address):
     cancelled = asyncio.Event()
 
@@ -129,7 +133,7 @@ async def test_an_accept_that_does_not_end_is_cancelled_when_its_listener_closes
     await channel.close()
 
 
-@BOTH
+@ALL
 async def test_a_stream_is_of_no_use_to_those_who_kept_it_beyond_its_accept(transport, address):
     kept = []
 
@@ -151,7 +155,7 @@ async def test_an_unexpected_error_of_an_accept_is_logged_and_its_text_stays_her
     async def accept(stream):
         raise KeyError("secret")
 
-    async with connected(GrpcTransport(), TCP, accept) as (channel, _):
+    async with connected(GrpcTransport(), GRPC, accept) as (channel, _):
         end = await ending(await channel.open(METHOD, timeout_s=5))
     assert "KeyError" in str(end)
     assert "secret" not in str(end)
@@ -194,7 +198,7 @@ async def test_a_connection_that_is_left_is_replaced_for_streams_to_come_and_its
         peers.append(stream.peer)
         await echo(stream)
 
-    async with connected(GrpcTransport(), TCP, accept) as (channel, _):
+    async with connected(GrpcTransport(), GRPC, accept) as (channel, _):
         first = await channel.open(METHOD, timeout_s=5)
         channel.leave(first)
         second = await channel.open(METHOD, timeout_s=5)
@@ -207,7 +211,7 @@ async def test_a_connection_that_is_left_is_replaced_for_streams_to_come_and_its
 
 
 async def test_a_connection_that_answers_nothing_is_not_used_for_the_next_attempt():
-    async with connected(GrpcTransport(), TCP, echo) as (_, listener):
+    async with connected(GrpcTransport(), GRPC, echo) as (_, listener):
         dead = only({0: Faults(up=Direction(end_at=1000, ending=Ending.SWALLOW))})
         async with FaultyWire(listener.address, dead) as wire:
             channel = GrpcTransport().connect(wire.address)

@@ -9,6 +9,7 @@ from fedactors.testing.conformance_transport import connected
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.memory import MemoryTransport
+from fedactors.transport.tcp import TcpTransport
 
 FRAME_BYTES = 1024 * 1024
 OURS = 2
@@ -16,7 +17,8 @@ OURS = 2
 
 TRANSPORTS = {
     "memory": (MemoryTransport(), Address.parse("memory://held")),
-    "tcp": (GrpcTransport(), Address.parse("grpc://127.0.0.1:0")),
+    "grpc": (GrpcTransport(), Address.parse("grpc://127.0.0.1:0")),
+    "tcp": (TcpTransport(), Address.parse("tcp://127.0.0.1:0")),
 }
 
 
