@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TARGETS = ("admin", "blobs", "bodies", "config", "journal", "model_file", "runs", "spool", "stored", "wire")
+TARGETS = ("admin", "blobs", "bodies", "config", "frames", "journal", "model_file", "runs", "spool", "stored", "wire")
 SECONDS = 20
 INPUT_BYTES_MAX = 4096
 INPUT_S_MAX = 60
