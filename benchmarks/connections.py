@@ -1,8 +1,8 @@
 """What does a controller pay for learners that are merely there, and how fast does it let them in?
 
 Many real learners (`LearnerClient`, its code run inline) in a few processes join one controller in a process of its own, over
-gRPC, are there for a while, and a thousand of them train for one round with a model of 100K parameters. By default each has a
-connection of its own, as it would between machines.
+gRPC unless `--over` says otherwise, are there for a while, and a thousand of them train for one round with a model of 100K
+parameters. By default each has a connection of its own, as it would between machines.
 
     python benchmarks/connections.py --smoke          100 learners, a few seconds
     python benchmarks/connections.py                  100, 1,000 and 10,000
@@ -43,13 +43,12 @@ import numpy as np
 import uvloop
 from loop_lag import Lag, LagMeter
 
-from fedactors import Federation, Learner
+from fedactors import Federation, Learner, plugins
 from fedactors.learner import LearnerClient
 from fedactors.learner.client import Patience
 from fedactors.learner.worker import inline
 from fedactors.record import Event, RoundRecord
-from fedactors.transport import Address
-from fedactors.transport.grpc import GrpcTransport
+from fedactors.transport import Address, Transport
 from fedactors.transport.malloc import keep_freed_memory
 
 PARAMETERS = 100_000
@@ -87,7 +86,7 @@ class Tiny(Learner):
 
 async def serve_learners(address: Address, first: int, count: int, *, shared: bool) -> None:
     """Learners in this process; a line says how many more shall connect."""
-    transport = GrpcTransport()
+    transport: Transport = plugins.load("fedactors.transport", address.scheme)()
     channels = [transport.connect(address) for _ in range(1 if shared else count)]
     clients = [
         LearnerClient(
@@ -342,7 +341,9 @@ def allow_files() -> int:
 def point(learners: int, arguments: argparse.Namespace) -> Figures:
     """One point, in this process."""
     with TemporaryDirectory(prefix="fedactors-connections-") as folder:
-        address = "grpc://127.0.0.1:0" if arguments.over == "tcp" else f"grpc://{folder}/controller.sock"
+        address = {"grpc": "grpc://127.0.0.1:0", "unix": f"grpc://{folder}/controller.sock", "tcp": "tcp://127.0.0.1:0"}[
+            arguments.over
+        ]
         return asyncio.run(measure(learners, address, arguments))
 
 
@@ -390,7 +391,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="100 learners, a few seconds")
     parser.add_argument("--learners", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--connections", choices=("own", "shared"), default="own", help="shared: one for each learner process")
-    parser.add_argument("--over", choices=("tcp", "unix"), default="tcp")
+    parser.add_argument("--over", choices=("grpc", "unix", "tcp"), default="grpc", help="unix: gRPC over a Unix socket")
     parser.add_argument("--idle-s", type=float, default=10.0, help="how long they are idle, twice")
     parser.add_argument("--heartbeat-s", type=float, help="liveness.heartbeat_s; by default 1 s, 10 s with 10,000 learners")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")

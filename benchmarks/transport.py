@@ -1,10 +1,12 @@
-"""How near do weights over gRPC come to a bare TCP socket, and what do control messages suffer meanwhile?
+"""How near do weights come to a bare TCP socket, and what do control messages suffer meanwhile?
 
-One process serves, one process (spawned) takes the learners' part. Transfers are a ratio r to a raw blocking-socket transfer of
-the same bytes between the same two processes in the same run; machines are noisy, ratios less so.
+One process serves, one process (spawned) takes the learners' part, both tuned as the command line tunes its processes. Transfers
+are a ratio r to a raw blocking-socket transfer of the same bytes between the same two processes in the same run; machines are
+noisy, ratios less so.
 
     python benchmarks/transport.py --smoke                              a few seconds
-    python benchmarks/transport.py --json results.json                  40 MiB
+    python benchmarks/transport.py --json results.json                  40 MiB over gRPC
+    python benchmarks/transport.py --transport tcp                      40 MiB over plain TCP
     python benchmarks/transport.py --mib 1024 --application             a model of 1 GiB the two `app` rows alone
 
     down, up       one learner's downloads and uploads, by the protocol's functions
@@ -33,9 +35,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import uvloop
 from loop_lag import Lag, LagMeter
 
-from fedactors import Federation, Learner
+from fedactors import Federation, Learner, plugins
 from fedactors.errors import StreamClosed
 from fedactors.learner import LearnerClient
 from fedactors.model import Layout
@@ -67,9 +70,9 @@ from fedactors.protocol import (
 )
 from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.record import RoundRecord
+from fedactors.runtime.garbage import collect_seldom
 from fedactors.task import EvaluationReport, TrainReport
-from fedactors.transport import Address, Channel, Stream
-from fedactors.transport.grpc import GrpcTransport
+from fedactors.transport import Address, Channel, Stream, Transport
 from fedactors.transport.malloc import keep_freed_memory
 
 QUIET = Welcome(b"token", heartbeat_s=60.0, lost_after_s=300.0, chunk_bytes=1024 * 1024)
@@ -87,6 +90,12 @@ class Plan:
     pings: int
     connections: int
     application_only: bool
+    scheme: str
+
+    @property
+    def transport(self) -> Transport:
+        """That is measured."""
+        return plugins.load("fedactors.transport", self.scheme)()
 
     @property
     def layout(self) -> Layout:
@@ -139,6 +148,8 @@ class Still(Learner):
 def learners(plan: Plan, places: Places, results: Connection) -> None:
     """The other process."""
     keep_freed_memory()
+    collect_seldom()
+    uvloop.install()
     results.send(Figure("raw", raw_receive(plan, places.raw_port)))
     asyncio.run(learn(plan, places, results))
 
@@ -147,12 +158,12 @@ async def learn(plan: Plan, places: Places, results: Connection) -> None:
     """Transfer and talk, and tell how long it took."""
     if not plan.application_only:
         address = Address.parse(places.protocol)
-        channel = GrpcTransport().connect(address)
+        channel = plan.transport.connect(address)
         for measure in (transfers, broadcast, control):
             await measure(plan, channel, results)
         await channel.close()
         await many_connections(plan, address, results)
-    channel = GrpcTransport().connect(Address.parse(places.application))
+    channel = plan.transport.connect(Address.parse(places.application))
     results.send(None)
     await LearnerClient(Still(plan.model_bytes), "learner", channel).run()
     await channel.close()
@@ -208,7 +219,7 @@ async def control(plan: Plan, channel: Channel, results: Connection) -> None:
 
 async def many_connections(plan: Plan, address: Address, results: Connection) -> None:
     """Seconds for one answer when as many as there are connections are on their way."""
-    channels = [GrpcTransport().connect(address) for _ in range(plan.connections)]
+    channels = [plan.transport.connect(address) for _ in range(plan.connections)]
     joined = await asyncio.gather(*(join(channel, Hello("learner"), timeout_s=JOIN_TIMEOUT_S) for channel in channels))
     each = max(2, plan.pings // plan.connections)
 
@@ -324,9 +335,9 @@ class Row:
 
 async def measure(plan: Plan) -> list[Row]:
     """Listen, start the other process, and take down what it tells."""
-    any_port = "grpc://127.0.0.1:0"
+    any_port = f"{plan.scheme}://127.0.0.1:0"
     config = {"stop": {"rounds": plan.repeats + 1}, "evaluate": {"every": 0}}
-    listener = await GrpcTransport().listen(Address.parse(any_port), Controller(plan).accept)
+    listener = await plan.transport.listen(Address.parse(any_port), Controller(plan).accept)
     async with Federation(config, addresses=[any_port]) as federation:
         raw = socket.create_server(("127.0.0.1", 0))
         places = Places(str(listener.address), str(federation.addresses[0]), raw.getsockname()[1])
@@ -388,14 +399,17 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=40, help="of the model")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--application", action="store_true", help="only from application to application")
+    parser.add_argument("--transport", choices=("grpc", "tcp"), default="grpc")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     arguments = parser.parse_args()
     mib = 1024 * 1024
     if arguments.smoke:
-        plan = Plan(2 * mib, 2, 4, 50, 20, arguments.application)
+        plan = Plan(2 * mib, 2, 4, 50, 20, arguments.application, arguments.transport)
     else:
-        plan = Plan(arguments.mib * mib, arguments.repeats, 50, 2_000, 1_000, arguments.application)
+        plan = Plan(arguments.mib * mib, arguments.repeats, 50, 2_000, 1_000, arguments.application, arguments.transport)
     keep_freed_memory()
+    collect_seldom()
+    uvloop.install()
     rows = asyncio.run(measure(plan))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / plan.model_bytes
     print(f"peak memory of the serving process: {peak:.1f} models of {plan.model_bytes // mib:,} MiB")
