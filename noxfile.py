@@ -18,6 +18,7 @@ CONSTRAINTS = ("--constraint", "tests/constraints.txt")
 WORKERS = 1 + (os.cpu_count() or 1)
 """Processes that test at the same time; there is always one whose tests wait for something."""
 BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "secure", "serve", "storage")
+DEEP = ("tests/e2e/test_protocols.py", "tests/e2e/test_rules.py", "tests/protocol", "tests/scheduling", "tests/selection")
 
 
 @nox.session
@@ -79,6 +80,14 @@ def docs(session: nox.Session) -> None:
     """The documentation's site, in dist/site; a link that leads nowhere is an error. `nox -s docs -- serve` shows it."""
     session.install("-e", ".", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29", *CONSTRAINTS)
     session.run("mkdocs", *(session.posargs or ["build"]), "-f", "docs/site/mkdocs.yml", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
+def deep(session: nox.Session) -> None:
+    """What `tests` has no time for: ten times the examples of hypothesis, and learners in processes wherever they may be."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.env.update(HYPOTHESIS_PROFILE="thorough", DEEP="1")
+    session.run("pytest", "--timeout", "900", *(session.posargs or DEEP))
 
 
 @nox.session

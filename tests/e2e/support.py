@@ -16,6 +16,11 @@ from textwrap import dedent
 
 import psutil
 
+from tests.cli.steady import said
+
+DEEP = "DEEP" in os.environ
+"""Whether what in every run has one process for speed has as many as a real federation: `nox -s deep`."""
+
 STEADY = """
     import time
     import numpy as np
@@ -88,6 +93,18 @@ def fedactors(*arguments: object, cwd: Path, timeout_s: float = 60.0) -> subproc
     """Run the command line to its end."""
     command = [sys.executable, "-m", "fedactors", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, env=environment(), check=False)
+
+
+def up(path: Path, *, processes: bool) -> None:
+    """Run the federation of a configuration to its end, in `run` beside it.
+
+    With processes its learners are some, as are the others of the run; without, all is in this one unless `DEEP`.
+    """
+    if processes or DEEP:
+        done = fedactors("up", path, "--run-dir", "run", cwd=path.parent)
+        assert done.returncode == 0, done.stderr
+    else:
+        said("up", path, "--in-process", "--run-dir", path.parent / "run")
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Every scheduling protocol from a configuration, with real learner processes over real gRPC: one word switches."""
+"""Every scheduling protocol from a configuration: one word switches.
+
+One run has learners that are processes, over real gRPC, the others have them in threads; all have processes by `nox -s deep`.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +68,13 @@ rounds = {rounds}
 """
 
 
-def run(tmp_path, protocol, options="", *, rounds=4, policy="everyone", selecting="", stop="", learning=""):
+def run(tmp_path, protocol, options="", *, rounds=4, policy="everyone", selecting="", stop="", learning="", processes=False):
     """A whole run; its results."""
     config = CONFIG.format(
         protocol=protocol, options=options, rounds=rounds, policy=policy, selecting=selecting, stop=stop, learning=learning
     )
     path = support.project(tmp_path, config, LEARNER)
-    done = support.fedactors("up", path, "--run-dir", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    support.up(path, processes=processes)
     results = support.results(tmp_path / "run")
     assert [record["version"] for record in results["rounds"]] == list(range(1, len(results["rounds"]) + 1))
     assert results["final"]["metrics"]["mean"] > 0
@@ -103,7 +105,7 @@ def test_semi_synchronous_gives_everybody_the_same_time(tmp_path):
 
 
 def test_asynchronous_commits_every_update(tmp_path):
-    results = run(tmp_path, "asynchronous", rounds=20)
+    results = run(tmp_path, "asynchronous", rounds=20, processes=True)
     assert results["stop_reason"] == "round 20 is committed, the last of 20"
     assert all(len(record["cohort"]) == 1 for record in results["rounds"])
     times = Counter(record["cohort"][0] for record in results["rounds"])

@@ -1,4 +1,6 @@
-"""Every family of aggregation rules from a configuration, with real learner processes over real gRPC, against its paper.
+"""Every family of aggregation rules from a configuration, against its paper.
+
+A synchronous run and one that streams have learners that are processes, over real gRPC; all have them by `nox -s deep`.
 
 The news of a run say whose update counted in which round and from which version it came. Training is a function of the weights
 alone, so the oracle trains the same learners again and combines what they send by the paper's formula.
@@ -72,6 +74,8 @@ CASES = {
     "geometric median": {"learners": 3, "aggregation": {"rule": "geometric_median"}},
 }
 
+PROCESSES = {"plain, clipped", "buffered"}
+
 
 def table(case: dict[str, Any]) -> dict[str, Any]:
     """A case as a configuration: two rounds, six where nobody is waited for; two learners, or more, of which the first lies."""
@@ -134,8 +138,7 @@ class Replay:
 def test_a_run_comes_to_what_the_paper_says(tmp_path, case):
     config = configuration.from_mapping({**table(CASES[case]), "base_dir": str(tmp_path)})
     path = support.project(tmp_path, configuration.to_toml(config), LEARNER)
-    done = support.fedactors("up", path, "--run-dir", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    support.up(path, processes=case in PROCESSES)
     accepted = [event for event in support.events(tmp_path / "run") if event["kind"] == "update_accepted"]
     replay = Replay(config)
     for number in range(1, config.stop.rounds + 1):
