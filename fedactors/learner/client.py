@@ -31,7 +31,7 @@ from fedactors.model import GlobalModel, Layout, LearnerId, Version
 from fedactors.privacy.masking.form import NAME as MASKING
 from fedactors.privacy.masking.form import MaskedForm
 from fedactors.privacy.sealing import Key
-from fedactors.protocol.buffers import VersionMemory
+from fedactors.protocol.buffers import ReusedMemory
 from fedactors.protocol.messages import (
     Cancel,
     Evaluated,
@@ -123,7 +123,7 @@ class LearnerClient:
         else:
             assert not isinstance(learner, Declared), "without a desk, somebody has to do the work"
             self._desk = Desk(learner, self._worker if work is None else work, self._fetch, self._log, key)
-        self._memory = VersionMemory()
+        self._memory = ReusedMemory()
         self._agenda: Agenda[Task, Answer] = Agenda()
         self._line = Line(self._rng)
         self._task_came = asyncio.Event()

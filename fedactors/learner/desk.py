@@ -20,12 +20,15 @@ from fedactors.learner.trainee import Trainee
 from fedactors.learner.worker import Work
 from fedactors.model import Buffer, GlobalModel, Layout, Version
 from fedactors.privacy.sealing import UNSEALED, Key, SealingSpec
+from fedactors.protocol.buffers import ReusedMemory
 from fedactors.protocol.messages import Evaluated, Task, TaskFailure
 from fedactors.scope import WHOLE, Scope
 from fedactors.task import EvaluateParams, TaskId, TrainParams, TrainReport
 
 WHY_CHARS_MAX = 1000
 """Of a failure's one line."""
+UPDATE_KEPT_BYTES_MAX = 256 * 1024 * 1024
+"""The memory of an update up to this size is kept for the next one; that of a larger one is the learner's own while it trains."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +100,7 @@ class Desk:
         self._log = log
         self._model: GlobalModel | None = None
         self._packing = Packing()
+        self._memory = ReusedMemory(UPDATE_KEPT_BYTES_MAX)
         self._masks: MaskedRounds | None = None
         self._protection: Protection | None = None
         self._cast_is_told = False
@@ -213,7 +217,8 @@ class Desk:
             name = trained.cast[0]
             to = str(trained.weights[name].dtype) if name in trained.weights else "the model's"  # which is sealed by now
             self._log.warning("weights_cast", tensor=name, tensors=len(trained.cast), to=to)
-        packed = packing.pack(task, model.layout.pack(trained.weights), model, params.seed)
+        update = model.layout.pack(trained.weights, self._memory.take(model.layout.nbytes))
+        packed = packing.pack(task, update, model, params.seed)
         if packed.why_not is not None and not self._unpacked_is_told:
             self._unpacked_is_told = True
             self._log.warning("update_not_packed", why=packed.why_not)

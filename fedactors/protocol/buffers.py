@@ -45,18 +45,22 @@ class BufferPool:
         return sum(buffer.nbytes for buffer in self._free.values())
 
 
-class VersionMemory(BufferPool):
+class ReusedMemory(BufferPool):
     """Lends one buffer after the other, each in the memory of the last one if nobody looks at that any more.
 
-    For who hands out what it receives, as a learner does, and cannot be told when it is done with.
+    For who hands out what it makes or receives, as a learner does, and cannot be told when it is done with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = sys.maxsize) -> None:
+        """Keep no memory of a buffer larger than `bytes_max`."""
         super().__init__(1)
+        self._bytes_max = bytes_max
         self._lent: list[Buffer] = []  # the last one
 
     @override
     def take(self, nbytes: int) -> Buffer:
+        if nbytes > self._bytes_max:
+            return np.empty(nbytes, np.uint8)
         if self._lent and is_held_by_nobody_else(self._lent):
             last = self._lent.pop()
             last.flags.writeable = True  # it was a model

@@ -1,10 +1,10 @@
-"""A version is received into the memory of the one before, unless user code still looks at that."""
+"""A version is received into the memory of the one before, unless user code still looks at that; so is an update packed."""
 
 import numpy as np
 import pytest
 
 from fedactors import Learner
-from fedactors.protocol.buffers import is_held_by_nobody_else
+from fedactors.protocol.buffers import ReusedMemory, is_held_by_nobody_else
 from tests.learner.test_client import evaluate, heard, train, until
 
 VERSIONS = 5
@@ -109,3 +109,44 @@ def test_a_variable_holds_a_buffer():
     assert not is_held_by_nobody_else(holder)
     del variable
     assert is_held_by_nobody_else(holder)
+
+
+def address(buffer):
+    return buffer.__array_interface__["data"][0]
+
+
+def test_memory_is_lent_again_once_nobody_holds_it():
+    memory = ReusedMemory()
+    first = memory.take(100)
+    place = address(first)
+    second = memory.take(100)
+    assert address(second) != place
+    place = address(second)
+    del second
+    third = memory.take(100)
+    assert address(third) == place
+
+
+def test_large_memory_is_not_kept():
+    memory = ReusedMemory(bytes_max=100)
+    memory.take(101)
+    small = memory.take(100)
+    assert memory._lent[0] is small
+    memory.take(101)
+    assert memory._lent[0] is small
+
+
+async def test_updates_that_were_delivered_leave_their_memory_to_the_next(controller, running, monkeypatch):
+    lent, take = [], ReusedMemory.take
+
+    def taken(self, nbytes):
+        buffer = take(self, nbytes)
+        lent.append((id(self), address(buffer)))
+        return buffer
+
+    monkeypatch.setattr(ReusedMemory, "take", taken)
+    await worked_through(Keeper(lambda _: None), controller, running)
+    for memory in {memory for memory, _ in lent}:  # that of versions, and that of updates
+        addresses = [address for one, address in lent if one == memory]
+        assert len(addresses) == VERSIONS
+        assert len(set(addresses)) < VERSIONS
