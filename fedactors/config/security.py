@@ -55,8 +55,9 @@ def connect_to(address: Address, credentials: Credentials = NO_CREDENTIALS, *, i
     """As `connect`, to a controller at this address."""
     if address.scheme in TLS_SCHEMES:
         files = {"ca": credentials.ca, "certificate": credentials.certificate, "key": credentials.key}
-        given = {what: str(path.absolute()) for what, path in files.items() if path is not None}
-        transport = build_transport(address.scheme, given)
+        transport = build_transport(
+            address.scheme, {what: str(path.absolute()) for what, path in files.items() if path is not None}
+        )
     else:
         transport = build_transport(address.scheme)
         if credentials.token and leaves_the_machine(address) and not insecure:

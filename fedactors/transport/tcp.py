@@ -11,9 +11,9 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 from typing_extensions import override
@@ -41,17 +41,15 @@ OPENINGS_MAX = 2048
 RECONNECT_FIRST_S = 0.2
 ATTEMPT_S = 10.0
 """One attempt to open a stream, from the first packet to the listener's answer."""
+TAKE_AGAIN_S = 0.5
+"""After a connection that could not be taken."""
 CLOSE_S = 0.5
 """What both sides have been told is over may take so long to end before it is let go."""
 
 log = logging.getLogger(__name__)
 
-Secure: TypeAlias = Callable[[Wire], Awaitable[None]]
-"""Puts what a transport has beneath its frames between a new connection and its wire."""
-
-
-async def in_the_clear(_: Wire) -> None:
-    """Nothing beneath the frames."""
+Context: TypeAlias = Callable[[], ssl.SSLContext | None]
+"""Asked for each connection: TLS by this context is beneath its frames; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +72,14 @@ class TcpTransport(Transport):
     @override
     async def listen(self, address: Address, accept: Accept, admit: Admit = everybody) -> TcpListener:
         check_address(address)
-        return await self._listen(address, accept, admit, in_the_clear)
+        return await self._listen(address, accept, admit, lambda: None)
 
-    async def _listen(self, address: Address, accept: Accept, admit: Admit, secure: Secure) -> TcpListener:
-        listener = TcpListener(self, accept, admit, secure)
+    async def _listen(self, address: Address, accept: Accept, admit: Admit, context: Context) -> TcpListener:
+        listener = TcpListener(self, accept, admit, context)
         bound = await bind(address)
         port = bound[0].getsockname()[1]
         try:
-            await listener.begin(bound)
+            listener.begin(bound)
         except OSError as error:
             raise AddressError(f"cannot listen at {address}: {error}; choose another port (0: any free one)") from error
         listener.address = Address(address.scheme, f"{address.place.rpartition(':')[0]}:{port}")
@@ -119,61 +117,70 @@ def check_address(address: Address) -> None:
 class TcpListener(Listener):
     """Sockets that listen; runs one task for each connection."""
 
-    def __init__(self, transport: TcpTransport, accept: Accept, admit: Admit, secure: Secure) -> None:
+    def __init__(self, transport: TcpTransport, accept: Accept, admit: Admit, context: Context) -> None:
         self._transport = transport
         self._rules: Rules = listener_rules(transport.frame_bytes_max)
         self._accept = accept
         self._admit = admit
-        self._secure = secure
-        self._servers: list[asyncio.Server] = []
+        self._context = context
+        self._taking: dict[asyncio.Task[None], socket.socket] = {}
         self._wires = Wires()
         self._lives: set[asyncio.Task[None]] = set()
         self._openings = 0
 
-    async def begin(self, bound: list[socket.socket]) -> None:
+    def begin(self, bound: list[socket.socket]) -> None:
         """Listen on these, which are this listener's from now on.
 
         Raises:
             OSError: one of them cannot.
         """
-        loop = asyncio.get_running_loop()
         try:
             for one in bound:
-                wire = partial(Wire, self._rules, self._wires, self._connected)
-                self._servers.append(await loop.create_server(wire, sock=one, backlog=BACKLOG))
+                one.setblocking(False)
+                one.listen(BACKLOG)
         except OSError:
             for one in bound:
                 one.close()
             raise
+        loop = asyncio.get_running_loop()
+        self._taking = {loop.create_task(self._take(one), name="take connections"): one for one in bound}
 
-    def _connected(self, wire: Wire) -> None:
-        if self._openings >= OPENINGS_MAX:
-            wire.abort()
-            return
-        wire.transport.pause_reading()  # until it is known what is beneath the frames
-        self._openings += 1
-        life = asyncio.get_running_loop().create_task(self._live(wire), name="serve a connection")
-        self._lives.add(life)
-        life.add_done_callback(self._lives.discard)
+    async def _take(self, listening: socket.socket) -> None:
+        """Take connections, one after the other."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                plain, place = await loop.sock_accept(listening)
+            except OSError as error:  # no descriptor is left, or who called is gone
+                log.warning("connection_not_taken why=%s", error)
+                await asyncio.sleep(TAKE_AGAIN_S)
+                continue
+            if self._openings < OPENINGS_MAX:
+                self._openings += 1
+                life = loop.create_task(self._live(plain, _written(place)), name="serve a connection")
+                self._lives.add(life)
+                life.add_done_callback(self._lives.discard)
+            else:
+                plain.close()
+            await asyncio.sleep(0)  # those that are there come first
 
-    async def _live(self, wire: Wire) -> None:
+    async def _live(self, plain: socket.socket, peer: str) -> None:
         """One connection from its beginning to its end."""
+        wire = Wire(self._rules, self._wires)
         try:
-            stream = await self._opened(wire)
-            if stream is not None:
+            stream = await self._opened(wire, plain, peer)
+            if stream is not None and self._admitted(stream, wire):
                 await self._serve(stream)
         except BaseException:
             wire.abort()
             raise
 
-    async def _opened(self, wire: Wire) -> ServedStream | None:
-        """A stream that was admitted; None where there is none, and the client knows."""
-        peer = _peer(wire)
+    async def _opened(self, wire: Wire, plain: socket.socket, peer: str) -> ServedStream | None:
+        """A stream that is asked for; None where there is none, and the client has been told as far as it can be."""
         try:
             async with asyncio.timeout(self._transport.handshake_s):
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: wire, plain, ssl=self._context())
                 self._transport.tune(wire)
-                await self._secure(wire)
-                wire.transport.resume_reading()
                 opening = decode_opening(await wire.receive())
         except (StreamClosed, RemoteProtocolError, OSError) as error:  # a TimeoutError is an OSError
             late = f"nothing was asked for within {self._transport.handshake_s:g} s"
@@ -185,7 +192,7 @@ class TcpListener(Listener):
             self._openings -= 1
         stream = ServedStream(wire, opening.method, peer, self._transport.frame_bytes_max)
         stream.credential, stream.identity = opening.credential, _identity(wire)
-        return stream if self._admitted(stream, wire) else None
+        return stream
 
     def _admitted(self, stream: ServedStream, wire: Wire) -> bool:
         try:
@@ -210,8 +217,7 @@ class TcpListener(Listener):
 
     @override
     async def close(self, grace_s: float) -> None:
-        for server in self._servers:
-            server.close()
+        await self._take_no_more()
         await self._wait(grace_s)
         self._wires.cut("the listener was closed")
         await self._wait(ACCEPT_END_S)
@@ -219,6 +225,15 @@ class TcpListener(Listener):
             life.cancel()
         await self._wait(None)
         await self._wires.end(CLOSE_S)
+
+    async def _take_no_more(self) -> None:
+        taking, self._taking = self._taking, {}
+        for task in taking:
+            task.cancel()
+        if taking:
+            await asyncio.wait(taking)
+        for listening in taking.values():
+            listening.close()
 
     async def _wait(self, timeout_s: float | None) -> None:
         if self._lives:
@@ -274,9 +289,8 @@ class TcpChannel(Channel):
         wire = Wire(self._rules, self._wires)
         try:
             async with asyncio.timeout(ATTEMPT_S):
-                await asyncio.get_running_loop().create_connection(lambda: wire, *self._place)
+                await self._connect(wire)
                 self._transport.tune(wire)
-                await self._secure(wire)
                 wire.write(Kind.OPEN, opening)
                 await wire.receive()
         except BaseException as error:
@@ -288,8 +302,10 @@ class TcpChannel(Channel):
             raise
         return wire
 
-    async def _secure(self, wire: Wire) -> None:
-        """Put what this transport has beneath its frames between the connection and its wire."""
+    async def _connect(self, wire: Wire) -> None:
+        """Make the connection; OSError where it fails."""
+        host, port = self._place
+        await asyncio.get_running_loop().create_connection(lambda: wire, host, port)
 
     @property
     def _hint(self) -> str:
@@ -318,9 +334,8 @@ def _told(error: Exception) -> str:
     return str(error) or f"no answer within {ATTEMPT_S:g} s"
 
 
-def _peer(wire: Wire) -> str:
-    """Where the other side is."""
-    place = wire.transport.get_extra_info("peername") or ("?", 0)
+def _written(place: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """Host and port of a peer, for people to read."""
     host, port = place[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

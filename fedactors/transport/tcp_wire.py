@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import cast
 
 from typing_extensions import override
@@ -84,17 +83,16 @@ class Wire(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_full", "_hangs_up", "_made", "_paused", "_preamble", "_reader", "_transport", "_wires", "_writer", "_written_bytes",
+        "_full", "_hangs_up", "_paused", "_preamble", "_reader", "_transport", "_wires", "_writer", "_written_bytes",
         "foreign", "incoming", "over",
     )  # fmt: skip
 
-    def __init__(self, rules: Rules, wires: Wires, made: Callable[[Wire], None] = lambda _: None) -> None:
+    def __init__(self, rules: Rules, wires: Wires) -> None:
         """Before there is a connection.
 
         Args:
             rules: what the peer may send.
             wires: where it is kept for as long as it lives.
-            made: called when there is a connection.
         """
         self.incoming = Pipe(INCOMING_FRAMES)
         self.over: StreamClosed | None = None
@@ -102,7 +100,6 @@ class Wire(asyncio.BufferedProtocol):
         self._reader: FrameReader | None = FrameReader(rules)
         self._transport: asyncio.Transport | None = None
         self._wires = wires
-        self._made = made
         self._preamble = PREAMBLE
         self._paused = False
         self._full = False
@@ -114,14 +111,9 @@ class Wire(asyncio.BufferedProtocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.carry_on(cast("asyncio.Transport", transport))  # a socket's transport is one
+        self._transport = cast("asyncio.Transport", transport)  # a socket's is one
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._wires.add(self)
-        self._made(self)
-
-    def carry_on(self, transport: asyncio.Transport) -> None:
-        """Over this transport from now on: TLS takes the place of the plain one."""
-        self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -252,7 +244,7 @@ class Wire(asyncio.BufferedProtocol):
     def part(self, kind: Kind, why: StreamClosed) -> None:
         """Say by this kind of frame that the stream is over; hang up when the peer has, or after LINGER_S. Idempotent."""
         self.incoming.cut(str(why), type(why))
-        if self.over is None:
+        if self.over is None and self._transport is not None:
             self._end(why)
             self.write(kind, b"" if kind is Kind.END else encode_why(str(why)))
             self.transport.resume_reading()  # into nothing, until the peer hangs up

@@ -51,7 +51,7 @@ class TcpsTransport(TcpTransport):
         check_address(address)
         demands = self.client_certificates == "required"
         check_listening(self.files, demands_certificates=demands)
-        return await self._listen(address, accept, admit, ServerSide(self.files, demands, self.handshake_s).secure)
+        return await self._listen(address, accept, admit, ServerSide(self.files, demands).context)
 
     @override
     def connect(self, address: Address, *, credential: str = "") -> TcpsChannel:
@@ -63,9 +63,8 @@ class TcpsTransport(TcpTransport):
 class ServerSide:
     """A listener's end of TLS; files that change take effect with the next connection."""
 
-    def __init__(self, files: TlsFiles, demands: bool, handshake_s: float) -> None:
+    def __init__(self, files: TlsFiles, demands: bool) -> None:
         self._demands = demands
-        self._handshake_s = handshake_s
         self._changing = Changing(files, self._made)
         self._context = self._made(files)
 
@@ -76,10 +75,10 @@ class ServerSide:
             context.load_verify_locations(files.ca)
         return context
 
-    async def secure(self, wire: Wire) -> None:
-        """Put TLS beneath a connection's frames; OSError where that cannot be done."""
+    def context(self) -> ssl.SSLContext:
+        """For the next connection."""
         self._context = self._changing.changed() or self._context
-        await _begin(wire, self._context, handshake_s=self._handshake_s, server_hostname=None)
+        return self._context
 
 
 class TcpsChannel(TcpChannel):
@@ -88,15 +87,16 @@ class TcpsChannel(TcpChannel):
     def __init__(self, address: Address, transport: TcpsTransport, credential: str) -> None:
         super().__init__(address, transport, credential)
         self._files = transport.files
-        self._handshake_s = transport.handshake_s
         self._changing = Changing(self._files, _client_side)
         self._context = _client_side(self._files)
 
     @override
-    async def _secure(self, wire: Wire) -> None:
+    async def _connect(self, wire: Wire) -> None:
+        self._context = self._changing.changed() or self._context
+        host, port = self._place
         try:
-            self._context = self._changing.changed() or self._context
-            await _begin(wire, self._context, handshake_s=self._handshake_s, server_hostname=self._place[0])
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: wire, host, port, ssl=self._context, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
             known = "those that this system trusts" if self._files.ca is None else str(self._files.ca)
             said = f"{self._address} shows a certificate that is not trusted here (trusted: {known}): {error.verify_message}"
@@ -127,22 +127,3 @@ def _shown(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
     if files.certificate is not None:
         context.load_cert_chain(files.certificate, files.key)
     return context
-
-
-async def _begin(wire: Wire, context: ssl.SSLContext, *, handshake_s: float, server_hostname: str | None) -> None:
-    """The handshake; the wire goes on over TLS, or the connection is let go."""
-    try:
-        transport = await asyncio.get_running_loop().start_tls(
-            wire.transport,
-            wire,
-            context,
-            server_side=server_hostname is None,
-            server_hostname=server_hostname,
-            ssl_handshake_timeout=handshake_s,
-        )
-    except BaseException:
-        wire.abort()
-        raise
-    if transport is None:  # the connection was lost just then
-        raise ConnectionResetError("the connection was lost in the handshake")
-    wire.carry_on(transport)

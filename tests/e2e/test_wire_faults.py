@@ -1,4 +1,4 @@
-"""A whole federation over real gRPC, with a faulty wire between: what breaks, goes on, and is counted once."""
+"""A whole federation over real gRPC, or plain TCP, with a faulty wire between: what breaks, goes on, and is counted once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from fedactors.testing import Direction, Ending, Faults, FaultyWire, WireStatist
 from fedactors.testing.faults import UNHARMED, Plan
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
+from fedactors.transport.tcp import TcpTransport
 
 pytestmark = pytest.mark.e2e
 
-ANYWHERE = "grpc://127.0.0.1:0"
+TRANSPORTS = {"grpc": GrpcTransport(), "tcp": TcpTransport()}
 MIB = 1024 * 1024
 
 
@@ -89,12 +90,12 @@ class Run:
 async def taking_part(
     target: Address, plans: Mapping[int, Plan], learners: int, model_bytes: int
 ) -> AsyncIterator[list[FaultyWire]]:
-    """Learners over gRPC, each over a wire of its own."""
+    """Learners, each over a wire of its own."""
     async with AsyncExitStack() as exits:
         wires, clients = [], []
         for index in range(learners):
             wire = await exits.enter_async_context(FaultyWire(target, plans.get(index, UNHARMED), seed=index))
-            channel = GrpcTransport().connect(wire.address)
+            channel = TRANSPORTS[target.scheme].connect(wire.address)
             exits.push_async_callback(channel.close)
             client = LearnerClient(Steady(index, model_bytes), f"learner-{index}", channel, work=inline, rng=random.Random(index))
             clients.append(asyncio.create_task(client.run(), name=f"learner-{index}"))
@@ -115,11 +116,12 @@ async def run(
     model_bytes: int,
     *,
     on_event: Callable[[Event, list[FaultyWire]], None] = lambda _event, _wires: None,
+    scheme: str = "grpc",
 ) -> Run:
     """A run to its end."""
     came = Run()
     async with asyncio.timeout(60), AsyncExitStack() as exits:
-        federation = await exits.enter_async_context(Federation(table, addresses=[ANYWHERE]))
+        federation = await exits.enter_async_context(Federation(table, addresses=[f"{scheme}://127.0.0.1:0"]))
         learners = taking_part(federation.addresses[0], plans, table["learners"]["count"], model_bytes)
         wires = await exits.enter_async_context(learners)
         await federation.admin.order("start")
@@ -161,6 +163,32 @@ async def test_wherever_connections_are_cut_every_update_counts_once_and_no_uplo
         assert [wire.endings for wire in cut.wires] == [1] * CUT_LEARNERS
         cut.assert_counted_once(CUT_LEARNERS)
         assert cut.sha256 == undisturbed.sha256
+
+
+SESSION, DOWNLOADS, UPLOADS = 0, 1, 2
+"""The connections of a learner over tcp, in the order in which it makes them."""
+TCP_CUTS = {
+    (SESSION, "up"): (0, 5, 12, 40, 90),
+    (SESSION, "down"): (3, 13, 14, 60),
+    (DOWNLOADS, "up"): (8, 30),
+    (DOWNLOADS, "down"): (0, 15, 300, MIB, MIB + 500),
+    (UPLOADS, "up"): (10, 60, 400, MIB, MIB + 300),
+    (UPLOADS, "down"): (0, 13, 18),
+}
+"""By a connection and a direction, after how many bytes it is cut: amid preambles, openings, headers and bodies."""
+
+
+async def test_over_tcp_too_every_update_counts_once_wherever_connections_are_cut():
+    cuts = [(which, way, place) for (which, way), places in TCP_CUTS.items() for place in places]
+    table = config(len(cuts), rounds=2, limits={"uploads_max": 1})
+    over_grpc = await run(table, {}, CUT_MODEL_BYTES)
+    plans = {index: only({which: Faults(**{way: Direction(end_at=place)})}) for index, (which, way, place) in enumerate(cuts)}
+    cut = await run(table, plans, CUT_MODEL_BYTES, scheme="tcp")
+    endings = {f"learner-{index}": wire.endings for index, wire in enumerate(cut.wires)}
+    del endings[cut.bodies("initialised")[0]["source"]]  # whose first transfer was an upload
+    assert endings == dict.fromkeys(endings, 1)
+    cut.assert_counted_once(len(cuts))
+    assert cut.sha256 == over_grpc.sha256
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
