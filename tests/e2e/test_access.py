@@ -55,7 +55,7 @@ class Adder:
 class Guarded:
     """A federation behind TLS, and those who would like to get in."""
 
-    def __init__(self, folder, access):
+    def __init__(self, folder, access, scheme="grpcs"):
         self.folder, self.authority, self.audit_file = folder, Certificates(folder), folder / "audit.jsonl"
         self.authority.server()
         self.tokens = {name: self.add(role, name) for role, name in TOKENS}
@@ -65,7 +65,7 @@ class Guarded:
                 "name": "guarded",
                 "seed": 1,
                 "base_dir": str(folder),
-                "controller": {"address": "grpcs://127.0.0.1:0"},
+                "controller": {"address": f"{scheme}://127.0.0.1:0"},
                 "learners": {"count": 2, "min": 2},
                 "stop": {"rounds": 1},
                 "tls": tls,
@@ -125,14 +125,14 @@ BY_TOKEN = {"learners": "token", "operators": "token"}
 BY_CERTIFICATE = {"learners": "certificate", "operators": "certificate"}
 
 
-@pytest.fixture
-def guarded(tmp_path):
-    return Guarded(tmp_path, BY_TOKEN)
+@pytest.fixture(params=["grpcs", "tcps"])
+def guarded(tmp_path, request):
+    return Guarded(tmp_path, BY_TOKEN, request.param)
 
 
-@pytest.fixture
-def mutual(tmp_path):
-    return Guarded(tmp_path, BY_CERTIFICATE)
+@pytest.fixture(params=["grpcs", "tcps"])
+def mutual(tmp_path, request):
+    return Guarded(tmp_path, BY_CERTIFICATE, request.param)
 
 
 def learns_nothing(seen: bytes) -> bool:
@@ -180,11 +180,12 @@ async def test_a_tls_client_without_a_certificate_learns_nothing_where_one_is_de
         assert await raw(mutual.address, H2_PREFACE, context) == b""
 
 
-async def test_http_2_without_credentials_is_answered_with_settings_and_nothing_of_the_federation(guarded):
+async def test_http_2_without_credentials_is_answered_with_nothing_of_the_federation(guarded):
     context = ssl.create_default_context(cafile=guarded.authority.ca)
     context.set_alpn_protocols(["h2"])
     async with guarded.running():
-        assert learns_nothing(await raw(guarded.address, H2_PREFACE, context))
+        seen = await raw(guarded.address, H2_PREFACE, context)
+    assert learns_nothing(seen.replace(b"it speaks HTTP/2, as gRPC does: write grpc:// in the address", b""))
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger", "expired", "a server"])
