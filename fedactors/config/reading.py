@@ -10,21 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-import yaml
 from pydantic import ValidationError
 
 from fedactors.config.differential import settled
 from fedactors.config.impossible import problems
 from fedactors.config.plugging import Key
 from fedactors.config.tables import Config
-from fedactors.config.wording import in_words
+from fedactors.config.wording import in_words, unreadable
 from fedactors.errors import ConfigError
 
 FILE_BYTES_MAX = 1024**2
-YAML_DEPTH_MAX = 64
-YAML_NODES_MAX = 10_000
-"""Of a file, once every alias is written out: a few lines of aliases to aliases would be more than any memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ def read(path: Path | str, overrides: Sequence[str] = (), *, listens: bool = Tru
     """
     path = Path(path)
     text = _text(path)
-    given, lines = (_yaml if path.suffix in (".yaml", ".yml") else _toml)(text, str(path))
+    given, lines = _parsed(text, path)
     set_keys = [_override(given, override) for override in overrides]
     base_dir = given.get("base_dir", ".")
     if isinstance(base_dir, str):
@@ -95,6 +90,8 @@ def from_mapping(mapping: Mapping[str, Any], overrides: Sequence[str] = (), *, l
 
 def to_toml(config: Config) -> str:
     """The configuration with nothing left open: a file that repeats the run from anywhere on this machine."""
+    import tomlkit  # of use to those who write a configuration down
+
     document = tomlkit.document()
     for key, value in config.model_dump(mode="json", exclude_none=True).items():
         if value != {}:
@@ -132,6 +129,15 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path} cannot be read: {error}") from error
 
 
+def _parsed(text: str, path: Path) -> tuple[dict[str, Any], dict[Key, int]]:
+    """What is written, and each key's line."""
+    if path.suffix not in (".yaml", ".yml"):
+        return _toml(text, str(path))
+    from fedactors.config.yaml_file import read_yaml  # with a parser that few need
+
+    return read_yaml(text, str(path))
+
+
 def _toml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
     try:
         return tomllib.loads(text), _toml_lines(text)
@@ -142,13 +148,7 @@ def _toml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
         line = said[2] or text.count("\n", 0, len(text.rstrip())) + 1
         raise ConfigError(f"{file}:{line}: {said[1]} ({said[3] or said[4]})") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    """What the parsers do not tell of as a mistake in the text: numbers of thousands of digits, days that no month has."""
-    said = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-    return f"a value cannot be read: {said}"
+        raise ConfigError(f"{file}: {unreadable(error)}") from error
 
 
 _TOML_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
@@ -169,42 +169,6 @@ def _toml_lines(text: str) -> dict[Key, int]:
             table, parts = parts, ()
         lines.setdefault((*table, *parts), number)
     return lines
-
-
-def _yaml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
-    try:
-        lines = _yaml_lines(yaml.compose(text, Loader=yaml.SafeLoader), file)
-        given = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{file}{line}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from error
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{file}: {_why(error)}") from error
-    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
-        raise ConfigError(f"{file}: a configuration is a mapping of words to values")
-    return given, lines
-
-
-def _yaml_lines(root: yaml.Node | None, file: str) -> dict[Key, int]:
-    """Each key's line; ConfigError where the aliases in a file, written out, make it too large, or have no end."""
-    lines: dict[Key, int] = {}
-    left: list[tuple[Key, yaml.Node | None]] = [((), root)]
-    for _ in range(YAML_NODES_MAX):
-        if not left:
-            return lines
-        prefix, node = left.pop()
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                path = (*prefix, str(key.value))
-                lines[path] = key.start_mark.line + 1
-                left.append((path, value))
-                if len(path) > YAML_DEPTH_MAX:
-                    raise ConfigError(f"{file}:{lines[path]}: a mapping within {YAML_DEPTH_MAX} others; is an alias in itself?")
-        elif isinstance(node, yaml.SequenceNode):
-            left.extend((prefix, item) for item in node.value)
-    raise ConfigError(f"{file}: it has more than {YAML_NODES_MAX:,} values once its aliases are written out; use fewer aliases")
 
 
 def _override(given: dict[str, Any], override: str) -> Key:

@@ -63,3 +63,9 @@ def _model(key: Key) -> type[BaseModel]:
         model = next((member for member in members if isinstance(member, type) and issubclass(member, BaseModel)), BaseModel)
     found: type[BaseModel] = model
     return found
+
+
+def unreadable(error: Exception) -> str:
+    """What the parsers do not tell of as a mistake in the text: numbers of thousands of digits, days that no month has."""
+    said = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    return f"a value cannot be read: {said}"
