@@ -77,7 +77,7 @@ class Rules(NamedTuple):
     when_finished: Taken
 
 
-class ForeignProtocol(RemoteProtocolError):
+class ForeignProtocolError(RemoteProtocolError):
     """The peer speaks something else."""
 
 
@@ -184,7 +184,7 @@ class FrameReader:
         """The frames that these bytes complete; nothing of `data` is kept. Not to be called while there is a `place`.
 
         Raises:
-            ForeignProtocol: the peer speaks something else.
+            ForeignProtocolError: the peer speaks something else.
             RemoteProtocolError: it breaks a rule; frames before that have been given.
         """
         assert self._body is None, "a large frame is being received in place"
@@ -216,7 +216,7 @@ class FrameReader:
         """Whether a whole preamble is here; what is none is refused by its first byte that differs."""
         begins = data[: len(PREAMBLE)]
         if begins != PREAMBLE[: len(begins)]:
-            raise ForeignProtocol(spoken(bytes(begins)))
+            raise ForeignProtocolError(spoken(bytes(begins)))
         return len(begins) == len(PREAMBLE)
 
     def _announced(self, number: int, length: int) -> tuple[Kind, int]:

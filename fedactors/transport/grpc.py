@@ -243,9 +243,9 @@ class GrpcChannel(Channel):
 
     async def _complaint(self, channel: grpc.aio.Channel) -> str:
         """What the connection has failed of, to be said behind `Unreachable`."""
-        heard = ""
-        if channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            heard = await self._last_error(channel)
+        if channel.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            return ""
+        heard = await self._last_error(channel)
         if not heard or any(sign in heard for sign in NOT_THERE):
             return ""
         return f"; the last attempt failed ({heard}): is it a port of tcp://, or one with TLS?"

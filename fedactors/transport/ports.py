@@ -35,7 +35,7 @@ async def bind(address: Address) -> list[socket.socket]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise AddressError(f"cannot listen at {address}: {error}; choose an address of this machine") from error
+        raise _refusal(address, [error], port) from error
     bound: list[socket.socket] = []
     problems: list[OSError] = []
     for family, kind, number, _, place in dict.fromkeys(found):
@@ -47,7 +47,7 @@ async def bind(address: Address) -> list[socket.socket]:
     if not bound or any(problem.errno == errno.EADDRINUSE for problem in problems):
         for one in bound:
             one.close()
-        raise AddressError(f"cannot listen at {address}: {_told(problems, port)}")
+        raise _refusal(address, problems, port)
     return bound
 
 
@@ -62,9 +62,10 @@ def _bound(family: int, kind: int, number: int, place: tuple[Any, ...]) -> socke
     return one
 
 
-def _told(problems: list[OSError], port: int) -> str:
+def _refusal(address: Address, problems: list[OSError], port: int) -> AddressError:
     if any(problem.errno == errno.EADDRINUSE for problem in problems):
-        return f"port {port} is in use; stop what listens there, or choose another port (0: any free one)"
+        remedy = "stop what listens there, or choose another port (0: any free one)"
+        return AddressError(f"cannot listen at {address}: port {port} is in use; {remedy}")
     if problems[0].errno == errno.EACCES:
-        return f"{problems[0]}; choose a port of 1024 or above"
-    return f"{problems[0]}; choose an address of this machine"
+        return AddressError(f"cannot listen at {address}: {problems[0]}; choose a port of 1024 or above")
+    return AddressError(f"cannot listen at {address}: {problems[0]}; choose an address of this machine")

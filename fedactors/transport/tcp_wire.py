@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from fedactors.errors import AccessDenied, RemoteProtocolError, StreamClosed
 from fedactors.transport.base import Frame
-from fedactors.transport.frames import PREAMBLE, ForeignProtocol, FrameReader, Kind, Rules, decode_why, encode_why, header
+from fedactors.transport.frames import PREAMBLE, ForeignProtocolError, FrameReader, Kind, Rules, decode_why, encode_why, header
 from fedactors.transport.pipe import Pipe
 
 INCOMING_FRAMES = 2
@@ -96,7 +96,7 @@ class Wire(asyncio.BufferedProtocol):
         """
         self.incoming = Pipe(INCOMING_FRAMES)
         self.over: StreamClosed | None = None
-        self.foreign: ForeignProtocol | None = None
+        self.foreign: ForeignProtocolError | None = None
         self._reader: FrameReader | None = FrameReader(rules)
         self._transport: asyncio.Transport | None = None
         self._wires = wires
@@ -167,7 +167,7 @@ class Wire(asyncio.BufferedProtocol):
                 if self.over is not None:
                     return
         except RemoteProtocolError as error:
-            self.foreign = error if isinstance(error, ForeignProtocol) else None
+            self.foreign = error if isinstance(error, ForeignProtocolError) else None
             self.cut(str(error))
             return
         if not self.incoming.has_room and not self._paused:

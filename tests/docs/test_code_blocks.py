@@ -43,6 +43,7 @@ RUN_BY = {
     "docs/secure-aggregation.md": "docs/test_secure_aggregation.py",
     "docs/security.md": "docs/test_security.py",
     "docs/stores.md": "docs/test_code_blocks.py",
+    "docs/transports.md": "docs/test_transports.py",
     "docs/tutorial.md": "docs/test_pages.py",
     "docs/which-protocol.md": "docs/test_pages.py",
     "fedactors/cli/templates/common/README.md": "docs/test_code_blocks.py",

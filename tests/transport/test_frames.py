@@ -12,7 +12,7 @@ from fedactors.transport.frames import (
     HEADER,
     PREAMBLE,
     SMALL_BYTES,
-    ForeignProtocol,
+    ForeignProtocolError,
     FrameReader,
     Kind,
     Opening,
@@ -133,7 +133,7 @@ def test_a_length_that_is_announced_alone_takes_no_memory():
     ],
 )
 def test_what_speaks_something_else_is_told_apart_by_its_first_bytes(begins, said):
-    with pytest.raises(ForeignProtocol) as caught:
+    with pytest.raises(ForeignProtocolError) as caught:
         read(FrameReader(LISTENER), begins, [len(begins)])
     assert said in str(caught.value)
 
