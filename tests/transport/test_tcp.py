@@ -143,6 +143,22 @@ async def test_of_many_connections_that_ask_for_nothing_the_newest_are_closed_an
         assert ["nothing was asked for" in why(answer) for answer in await asyncio.gather(*silent)] == [True] * 3
 
 
+async def test_a_listener_that_could_not_take_a_connection_takes_the_next_one(monkeypatch, caplog):
+    loop, failures = asyncio.get_running_loop(), [OSError(24, "Too many open files")]
+    accept = loop.sock_accept
+
+    async def no_descriptor_at_first(listening):
+        if failures:
+            raise failures.pop()
+        return await accept(listening)
+
+    monkeypatch.setattr(tcp, "TAKE_AGAIN_S", 0.01)
+    monkeypatch.setattr(loop, "sock_accept", no_descriptor_at_first)
+    async with connected(TcpTransport(), TCP, echo) as (channel, _):
+        assert await is_served(channel)
+    assert "connection_not_taken why=[Errno 24] Too many open files" in caplog.text
+
+
 async def test_a_large_frame_of_which_little_comes_is_lost_with_its_connection():
     ends = asyncio.Queue()
 
