@@ -18,7 +18,10 @@ CONSTRAINTS = ("--constraint", "tests/constraints.txt")
 WORKERS = 1 + (os.cpu_count() or 1)
 """Processes that test at the same time; there is always one whose tests wait for something."""
 BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "secure", "serve", "storage")
-DEEP = ("tests/e2e/test_protocols.py", "tests/e2e/test_rules.py", "tests/protocol", "tests/scheduling", "tests/selection")
+DEEP = (
+    *(f"tests/e2e/test_{name}.py" for name in ("errors", "protocols", "rules", "up")),
+    *(f"tests/{name}" for name in ("protocol", "scheduling", "selection")),
+)
 
 
 @nox.session

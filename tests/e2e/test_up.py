@@ -69,9 +69,7 @@ def test_a_saved_model_is_where_another_run_begins(tmp_path):
 
 def test_a_metric_target_stops_the_run(tmp_path):
     config = support.CONFIG.replace("rounds = 3", 'rounds = 50\n    metric = { name = "mean", target = 4.0 }')
-    path = support.project(tmp_path, config)
-    done = support.fedactors("up", path, "--run-dir", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    support.up(support.project(tmp_path, config), processes=False)
     results = support.results(tmp_path / "run")
     assert len(results["rounds"]) == 4
     assert "mean" in results["stop_reason"]
