@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fedactors.driver.saved_events import saved_events
@@ -12,6 +11,12 @@ from fedactors.model_file import load
 from fedactors.observe.scalars import scalars
 from tests.cli.steady import fedactors, refused, said
 from tests.observe.test_spans import collector, span_names
+
+
+def mlflow_client(uri):
+    from mlflow import MlflowClient  # two seconds, which a worker that collects this file need not spend
+
+    return MlflowClient(tracking_uri=uri)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,7 @@ def test_a_run_and_its_resumption_are_in_all_three(place, tmp_path, monkeypatch)
     shown = {(name, one.step): one.value for name, one in in_tensorboard(run / "tensorboard")}
     assert shown == {(point.name, point.step): pytest.approx(point.value) for point in points}
 
-    client = MlflowClient(tracking_uri=(run / "mlruns").as_uri())
+    client = mlflow_client((run / "mlruns").as_uri())
     (kept,) = client.search_runs([client.get_experiment_by_name("steady").experiment_id])
     assert (kept.info.status, kept.data.params["train.learning_rate"]) == ("FINISHED", "1.0")
     history = client.get_metric_history(kept.info.run_id, "metrics/mean")
@@ -77,7 +82,7 @@ def test_the_environment_s_tracking_server_is_told_rather_than_the_run_s_own_dir
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "shared").as_uri())
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "ward 7")
     said("up", place / "federation.toml", "--in-process", "-q", "--run-dir", tmp_path / "run", "--mlflow")
-    assert MlflowClient(tracking_uri=(tmp_path / "shared").as_uri()).get_experiment_by_name("ward 7") is not None
+    assert mlflow_client((tmp_path / "shared").as_uri()).get_experiment_by_name("ward 7") is not None
     assert not (tmp_path / "run" / "mlruns").exists()
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mlflow import MlflowClient
 
 from fedactors.dashboard.where import HOST, METRICS_PORT
 from tests.cli.steady import fedactors, said
@@ -187,6 +186,8 @@ def test_settings_curves_and_the_model_are_in_mlflow_s_files_and_spans_at_the_co
         both = [*options(WITH_FILES), *options(WITH_COLLECTOR, {"http://127.0.0.1:4318": address})]
         said("up", "federation.toml", *both, *SHORT)
     (run,) = (place / "runs").iterdir()
+    from mlflow import MlflowClient  # two seconds, which a worker that collects this file need not spend
+
     client = MlflowClient(tracking_uri=(run / "mlruns").as_uri())
     (kept,) = client.search_runs([client.get_experiment_by_name("line").experiment_id])
     assert kept.data.params["train.learning_rate"] == "0.5"

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from fedactors.observe.aside import WAITING_MAX, Aside, without_credentials
 from fedactors.observe.mlflow import VALUE_CHARS_MAX, MlflowWriter, Subject, legal, shown
@@ -37,6 +36,8 @@ def told(uri, subject, events):
 
 
 def only_run(uri):
+    from mlflow import MlflowClient  # two seconds, which a worker that collects this file need not spend
+
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("digits")
     (run,) = client.search_runs([experiment.experiment_id])
