@@ -2,7 +2,7 @@
 
 table       what every table is made of
 tables      every key, its type and its default; privacy_tables: what others may learn from updates
-reading     from TOML, YAML or a mapping to a Config, and back
+reading     from TOML, YAML (yaml_file) or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work
 listening   where a controller may listen

@@ -25,6 +25,8 @@ from fedactors.task import TaskId, TrainReport
 from fedactors.transport import Frame, Stream
 
 UPLOAD_NAME_BYTES = 8
+DOWNLOAD_PATIENCE_S = 120.0
+"""Of a download, nothing may come for so long: what is on the way may have swallowed its stream and not the session's."""
 
 
 class FetchRefused(TransportError):
@@ -90,7 +92,11 @@ class Download:
     async def receive(self, stream: Stream, request: bytes) -> tuple[Version, Layout, Buffer]:
         """Send a request and receive the blob that answers it. As `attempt`."""
         await stream.send(request)
-        head, chunk = split_first(await stream.receive())
+        try:
+            async with asyncio.timeout(DOWNLOAD_PATIENCE_S):
+                head, chunk = split_first(await stream.receive())
+        except TimeoutError:
+            raise StreamClosed(f"a download was not begun within {DOWNLOAD_PATIENCE_S:g} s") from None
         header = decode_header(head)
         if isinstance(header, FetchRefusal):
             raise FetchRefused(header.why or "the controller refused, and gave no reason")
@@ -98,9 +104,20 @@ class Download:
         if chunk:
             receiver.feed(chunk)
         while not receiver.is_complete:
-            receiver.feed(await stream.receive())
+            await self._receive_some(stream, receiver)
         self._receiver = None
         return header.version, receiver.layout, receiver.out
+
+    async def _receive_some(self, stream: Stream, receiver: BlobReceiver) -> None:
+        """What comes within DOWNLOAD_PATIENCE_S, if anything does."""
+        before_bytes = receiver.received_bytes
+        try:
+            async with asyncio.timeout(DOWNLOAD_PATIENCE_S):
+                while not receiver.is_complete:
+                    receiver.feed(await stream.receive())
+        except TimeoutError:
+            if receiver.received_bytes == before_bytes:
+                raise StreamClosed(f"a download stands still at byte {before_bytes:,}") from None
 
     def _announced(self, header: BlobHeader) -> BlobReceiver:
         """The receiver for a blob, or for the rest of one."""

@@ -84,7 +84,8 @@ async def test_an_observer_looks_an_operator_orders_and_nobody_else_does_either(
     tokens = place.path / "tokens.json"
     observer, operator, learner = (added(tokens, role, "ada") for role in (Role.OBSERVER, Role.OPERATOR, Role.LEARNER))
     address = f"grpc://127.0.0.1:{free_port()}"
-    async with at_work(place, address, tokens):
+    async with at_work(place, address, tokens) as federations:
+        await until(lambda: standing(federations, "a").addresses)
         for token in ("", "made-up", learner):
             async with asked(address, token) as channel:
                 with pytest.raises(AccessDenied):

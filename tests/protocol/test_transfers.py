@@ -52,6 +52,22 @@ BOTH = pytest.mark.parametrize(
 )
 
 
+class Swallowed:
+    """A stream of which so many frames arrive."""
+
+    def __init__(self, stream: Stream, frames: int) -> None:
+        self._stream = stream
+        self._left = frames
+
+    async def send(self, frame):
+        if self._left:
+            self._left -= 1
+            await self._stream.send(frame)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
 class Torn:
     """A stream that is cut after so many frames."""
 
@@ -175,6 +191,27 @@ async def test_a_cut_download_asks_for_the_rest(transport, address):
         assert reached_bytes > 0
         _, buffer = await download.attempt(streams, TOKEN)
     assert controller.offsets == [0, reached_bytes]
+    assert np.array_equal(buffer, CONTENT)
+
+
+async def test_a_download_whose_stream_was_swallowed_goes_on_over_another_one(monkeypatch):
+    monkeypatch.setattr("fedactors.protocol.transfers.DOWNLOAD_PATIENCE_S", 0.1)
+    controller, frames = Controller([]), [0, 4]
+
+    async def swallow(stream):
+        """As something on the way that takes what is sent after so many frames, and gives no word of it."""
+        await controller.serve_fetch(Swallowed(stream, frames.pop(0)) if frames else stream)
+        await ending(stream)
+
+    controller.accept = swallow
+    async with facing(controller) as streams:
+        download = Download(3)
+        with pytest.raises(StreamClosed, match=r"a download was not begun within 0.1 s"):
+            await download.attempt(streams, TOKEN)
+        with pytest.raises(StreamClosed, match=r"a download stands still at byte 300"):
+            await download.attempt(streams, TOKEN)
+        _, buffer = await download.attempt(streams, TOKEN)
+    assert controller.offsets == [0, 0, 300]
     assert np.array_equal(buffer, CONTENT)
 
 
