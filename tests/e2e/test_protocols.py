@@ -105,7 +105,7 @@ def test_semi_synchronous_gives_everybody_the_same_time(tmp_path):
 
 
 def test_asynchronous_commits_every_update(tmp_path):
-    results = run(tmp_path, "asynchronous", rounds=20, processes=True)
+    results = run(tmp_path, "asynchronous", rounds=20)
     assert results["stop_reason"] == "round 20 is committed, the last of 20"
     assert all(len(record["cohort"]) == 1 for record in results["rounds"])
     times = Counter(record["cohort"][0] for record in results["rounds"])
@@ -119,7 +119,7 @@ def test_asynchronous_waits_for_the_slow_one_by_option(tmp_path):
 
 
 def test_buffered_commits_every_few_updates(tmp_path):
-    results = run(tmp_path, "buffered", "updates = 4", rounds=5)
+    results = run(tmp_path, "buffered", "updates = 4", rounds=5, processes=True)
     assert len(results["rounds"]) == 5
     assert any(part["staleness"] > 0 for _, part in parts(results))
 
