@@ -19,7 +19,7 @@ WORKERS = 1 + (os.cpu_count() or 1)
 """Processes that test at the same time; there is always one whose tests wait for something."""
 BENCHMARKS = ("mailbox", "aggregation", "compression", "round", "secure", "serve", "storage")
 DEEP = (
-    *(f"tests/e2e/test_{name}.py" for name in ("errors", "protocols", "rules", "up")),
+    *(f"tests/e2e/test_{name}.py" for name in ("errors", "protocols", "rules", "up", "wire_faults")),
     *(f"tests/{name}" for name in ("protocol", "scheduling", "selection")),
 )
 
@@ -87,7 +87,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def deep(session: nox.Session) -> None:
-    """What `tests` has no time for: ten times the examples of hypothesis, and learners in processes wherever they may be."""
+    """What `tests` has no time for: ten times the examples of hypothesis, learners in processes, a thousand after a restart."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     session.env.update(HYPOTHESIS_PROFILE="thorough", DEEP="1")
     session.run("pytest", "--timeout", "900", *(session.posargs or DEEP))

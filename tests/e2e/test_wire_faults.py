@@ -21,6 +21,7 @@ from fedactors.testing.faults import UNHARMED, Plan
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
 from fedactors.transport.tcp import TcpTransport
+from tests.e2e.support import DEEP
 
 pytestmark = pytest.mark.e2e
 
@@ -276,13 +277,13 @@ async def test_slow_links_more_than_there_are_upload_slots_hold_up_nobody_else(n
 
 # ------------------------------------------------------------------------------------------------------------------- restart
 
-MANY = 200
+MANY = 1_000 if DEEP else 200
 
 
 async def test_many_learners_come_back_to_a_controller_that_was_started_again(tmp_path):
     """It is gone in the midst of a run, and for a second nobody listens there."""
     table, place = config(MANY, rounds=2), f"grpc://{tmp_path}/controller.sock"
-    async with asyncio.timeout(60), AsyncExitStack() as exits:
+    async with asyncio.timeout(60 if MANY < 1_000 else 300), AsyncExitStack() as exits:
         async with Federation({**table, "stop": {"rounds": 1000}}, addresses=[place]) as first:
             await exits.enter_async_context(crowd(Address.parse(place)))
             await first.admin.order("start")
