@@ -214,22 +214,30 @@ class GrpcChannel(Channel):
         if self._channel is None:
             self._channel = self._dial()
         channel = self._channel
-        call = self._call(channel, method, wait_for_ready=True)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._until_answered(call, channel)
-            await self._check(call)
+                call = await self._taken(channel, method)
         except TimeoutError:
-            call.cancel()
             complaint = await self._complaint(channel)
             self._leave(channel)
             raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s{complaint}") from None
-        except BaseException:
-            call.cancel()
-            raise
+        await self._check(call)
         stream = ClientStream(call, method, str(self._address), self._frame_bytes_max)
         self._streams[stream] = channel
         return stream
+
+    async def _taken(self, channel: grpc.aio.Channel, method: str) -> Call:
+        """A call that is answered. One that a dying connection has taken along is made again: gRPC itself does so only until it is sent."""
+        while True:
+            call = self._call(channel, method, wait_for_ready=True)
+            try:
+                await self._until_answered(call, channel)
+                if not call.done() or await call.code() is not grpc.StatusCode.UNAVAILABLE:
+                    return call
+            except BaseException:
+                call.cancel()
+                raise
+            await asyncio.sleep(RECONNECT_FIRST_S)
 
     def _dial(self) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(self._target, options=self._options)

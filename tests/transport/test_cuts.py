@@ -223,3 +223,16 @@ async def test_a_connection_that_answers_nothing_is_not_used_for_the_next_attemp
             await stream.send(b"hello")
             assert await stream.receive() == b"hello"
             await channel.close()
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize(("transport", "address"), [(GrpcTransport(), GRPC), (TcpTransport(), TCP)], ids=["grpc", "tcp"])
+async def test_wherever_the_connection_breaks_while_a_stream_is_opened_it_is_opened_on_the_next(transport, address, way):
+    async with connected(transport, address, echo) as (_, listener):
+        for broken_at in range(0, 300, 10):
+            breaking = only({0: Faults(**{way: Direction(end_at=broken_at)})})
+            async with FaultyWire(listener.address, breaking) as wire:
+                channel = transport.connect(wire.address)
+                stream = await channel.open(METHOD, timeout_s=5)
+                await channel.close()
+                stream.cut("tried")
