@@ -213,12 +213,14 @@ class GrpcChannel(Channel):
         await self._close_left()
         if self._channel is None:
             self._channel = self._dial()
-        channel = self._channel
+        channel, failure = self._channel, ""
         try:
             async with asyncio.timeout(timeout_s):
-                call = await self._taken(channel, method)
+                while await lost_on_its_way(call := await self._answered(channel, method)):
+                    failure = f"; the last attempt failed ({await call.details()})"
+                    await asyncio.sleep(RECONNECT_FIRST_S)
         except TimeoutError:
-            complaint = await self._complaint(channel)
+            complaint = failure or await self._complaint(channel)
             self._leave(channel)
             raise Unreachable(f"nobody answers at {self._address}; waited for {timeout_s:g} s{complaint}") from None
         await self._check(call)
@@ -226,18 +228,14 @@ class GrpcChannel(Channel):
         self._streams[stream] = channel
         return stream
 
-    async def _taken(self, channel: grpc.aio.Channel, method: str) -> Call:
-        """A call that is answered. One that a dying connection has taken along is made again: gRPC itself does so only until it is sent."""
-        while True:
-            call = self._call(channel, method, wait_for_ready=True)
-            try:
-                await self._until_answered(call, channel)
-                if not call.done() or await call.code() is not grpc.StatusCode.UNAVAILABLE:
-                    return call
-            except BaseException:
-                call.cancel()
-                raise
-            await asyncio.sleep(RECONNECT_FIRST_S)
+    async def _answered(self, channel: grpc.aio.Channel, method: str) -> Call:
+        call = self._call(channel, method, wait_for_ready=True)
+        try:
+            await self._until_answered(call, channel)
+        except BaseException:
+            call.cancel()
+            raise
+        return call
 
     def _dial(self) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(self._target, options=self._options)
@@ -296,6 +294,11 @@ class GrpcChannel(Channel):
             stream.cut("the channel was closed")
         for channel in (*self._left, *([] if self._channel is None else [self._channel])):
             await channel.close()
+
+
+async def lost_on_its_way(call: Call) -> bool:
+    """Whether a connection that broke has taken the call along. (gRPC itself makes it again only if it was not sent yet.)"""
+    return call.done() and await call.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def target(address: Address) -> str:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fedactors.errors import EndOfStream, LocalProtocolError, StreamClosed, Unreachable
-from fedactors.testing import Direction, Ending, Faults, FaultyWire, only
+from fedactors.testing import Direction, Ending, Faults, FaultyWire, everyone, only
 from fedactors.testing.conformance_transport import METHOD, connected, echo, ending
 from fedactors.transport import Address
 from fedactors.transport.grpc import GrpcTransport
@@ -236,3 +236,12 @@ async def test_wherever_the_connection_breaks_while_a_stream_is_opened_it_is_ope
                 stream = await channel.open(METHOD, timeout_s=5)
                 await channel.close()
                 stream.cut("tried")
+
+
+async def test_a_connection_that_breaks_each_time_is_told_of():
+    broken = everyone(Faults(down=Direction(end_at=60)))
+    async with connected(GrpcTransport(), GRPC, echo) as (_, listener), FaultyWire(listener.address, broken) as wire:
+        channel = GrpcTransport().connect(wire.address)
+        with pytest.raises(Unreachable, match=r"waited for 1 s; the last attempt failed \(.*reset"):
+            await channel.open(METHOD, timeout_s=1)
+        await channel.close()
