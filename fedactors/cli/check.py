@@ -12,7 +12,7 @@ from fedactors.cli import options
 
 if TYPE_CHECKING:
     from fedactors.config import Config
-    from fedactors.config.tables import AggregationTable
+    from fedactors.config.plugin_tables import AggregationTable
 
 
 @click.command(short_help="Read a configuration, build everything it names, start nothing.")

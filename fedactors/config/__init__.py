@@ -1,7 +1,8 @@
 """A federation's configuration: read, checked, and turned into plug-ins.
 
 table       what every table is made of
-tables      every key, its type and its default; privacy_tables: what others may learn from updates
+tables      the whole configuration, and every key with its type and its default; or in a file of the tables' kind: plugin_tables,
+            training_tables, privacy_tables, compression_tables, security_tables, ray_tables
 reading     from TOML, YAML (yaml_file) or a mapping to a Config, and back
 wording     what is wrong with a value, in a user's words
 impossible  combinations that cannot work

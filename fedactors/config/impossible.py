@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from fedactors.aggregation import Weighting
 from fedactors.config import listening, unsound, unsound_compression, unsound_secure, unsound_shards
 from fedactors.config.plugging import Key, slots
-from fedactors.config.tables import Config, OpenTable
+from fedactors.config.tables import Config
+from fedactors.config.training_tables import OpenTable
 from fedactors.config.unsound_dp import problems as problems_of_dp
 from fedactors.config.unsound_masking import problems as problems_of_masking
 from fedactors.errors import ConfigError

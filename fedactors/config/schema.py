@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from fedactors import plugins
 from fedactors.aggregation.discount import DISCOUNTS
 from fedactors.aggregation.weighting import METRIC_PREFIX, Share
-from fedactors.config import privacy_tables, tables
+from fedactors.config.table import Table
+from fedactors.config.tables import Config
 
 _NAMED = {
     "ProtocolTable": ("name", "fedactors.scheduling"),
@@ -33,14 +34,13 @@ _NAMED = {
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of `federation.toml`."""
-    schema = tables.Config.model_json_schema()
+    schema = Config.model_json_schema()
     schema["required"] = []
     definitions = schema["$defs"]
-    _describe(schema, tables.Config)
-    for name, definition in definitions.items():
-        model = getattr(tables, name, None) or getattr(privacy_tables, name, None)
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            _describe(definition, model)
+    _describe(schema, Config)
+    for table in _kinds_of(Table):
+        if table.__name__ in definitions:
+            _describe(definitions[table.__name__], table)
     for name, (key, group) in _NAMED.items():
         _list_plugins(definitions[name], key, group)
     _list_plugins(definitions["AggregationTable"], "combine", "fedactors.aggregation", "combine_options")
@@ -58,6 +58,12 @@ def attribute_docs(documented: Any) -> dict[str, str]:
         return {}
     items = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1], re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in items}
+
+
+def _kinds_of(table: type[Table]) -> Iterator[type[Table]]:
+    for kind in table.__subclasses__():
+        yield kind
+        yield from _kinds_of(kind)
 
 
 def _describe(schema: dict[str, Any], documented: Any) -> None:

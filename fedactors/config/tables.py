@@ -1,13 +1,14 @@
-"""The configuration's tables: every key that a federation's file may hold, with its default.
+"""The configuration and its tables: every key that a federation's file may hold, with its default.
 
     [controller] [learners]                      who there is, and where
-    [tls] [access]                               who may read along, and who is served
-    [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live
+    [tls] [access]                               who may read along, and who is served               security_tables
+    [protocol] [selection] [aggregation] [store] the plug-ins: when, who, how, where models live     plugin_tables
     [model]                                      which tensors travel
-    [secure] [dp]                                what others may learn from updates
-    [compression]                                how updates are made smaller
-    [train] [evaluate] [stop]                    what learners do, and until when
-    [liveness] [limits] [runtime] [ray]          the machinery
+    [secure] [dp]                                what others may learn from updates                  privacy_tables
+    [compression]                                how updates are made smaller                        compression_tables
+    [train] [evaluate] [stop]                    what learners do, and until when                    training_tables
+    [journal] [liveness] [limits] [runtime]      the machinery
+    [ray]                                        learners on a cluster                               ray_tables
     [simulation]                                 how fast and how reliable virtual learners are
 
 Values are taken strictly: "3" is no number, and an unknown key is an error. A table's documented attributes are its keys.
@@ -20,13 +21,15 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fedactors.config.compression_tables import CompressionTable
+from fedactors.config.plugin_tables import AggregationTable, ProtocolTable, SelectionTable, StoreTable, settled_aggregation
 from fedactors.config.privacy_tables import DpTable, SecureTable
 from fedactors.config.ray_tables import RayTable
 from fedactors.config.security_tables import AccessTable, TlsTable
-from fedactors.config.table import Count, Options, Positive, Table
+from fedactors.config.table import Count, Options, Positive, Table, without_none
+from fedactors.config.training_tables import EvaluateTable, StopTable, TrainTable
 from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
 
 Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX)]
@@ -39,17 +42,6 @@ MODEL_BYTES_MAX = 16 * 1024**3
 MAILBOX_MESSAGES_MAX = 10_000
 UPLOADS_MAX = 4
 DETAIL_LEARNERS_MAX = 1_000
-SHARDS_MAX = 1_000
-RULE_OF = {"asynchronous": "fedasync", "buffered": "fedbuff"}
-"""The rule that goes with a protocol, where the configuration names none; with any other protocol, fedavg."""
-WEIGHTING_OF = {"fedbuff": "participants"}
-"""The weighting that goes with a rule, where the configuration names none; with any other rule, examples."""
-ROUNDS = 10
-"""How many rounds a federation runs whose configuration does not say when to stop."""
-
-
-def _without_none(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if value is not None}
 
 
 class ControllerTable(Table):
@@ -87,68 +79,6 @@ class LearnersTable(Table):
     options: Options = {}
 
 
-class ProtocolTable(Table):
-    """When learners train and when their updates are combined.
-
-    Attributes:
-        name: a scheduling protocol.
-        options: of this protocol.
-    """
-
-    name: str = "synchronous"
-    options: Options = {}
-
-
-class SelectionTable(Table):
-    """Who takes part in a round.
-
-    Attributes:
-        policy: a selection policy.
-        options: of this policy.
-    """
-
-    policy: str = "everyone"
-    options: Options = {}
-
-
-class AggregationTable(Table):
-    """How updates become a new global model.
-
-    Attributes:
-        rule: an aggregation rule. Where none is named, fedasync with the protocol asynchronous, fedbuff with buffered, and
-            fedavg with any other, or where secure.method is given.
-        weighting: what an update's share in the combination is proportional to: examples, batches, participants (all alike) or
-            metric:NAME, a metric that learners report with their training. Where none is named, participants with fedbuff,
-            whose paper takes the plain mean, and with central differential privacy, and examples with any other rule.
-        combine: the rule that makes one update of the round's, where `rule` is a server optimiser; fedavg where it is not given.
-        clip_norm: how far, as a Euclidean norm, an update may go from the version that it started from; what goes farther is
-            shortened.
-        discount: how much less a stale update counts: constant (no less), polynomial or hinge.
-        deterministic: give the same bits whatever the order of arrival. On where a seed is given, off where it is drawn.
-        refuse_not_finite: refuse an update that holds NaN or an infinity.
-        shards: contiguous stretches that the model is combined in, one by one, for models of which the controller should not hold
-            more than two; with more than one, updates wait in files until their round is combined. The bits are the same.
-        shards_dir: the directory of those files, which have no names and go with the process; where it is not given, the run's
-            directory, or the system's for temporary files. One that is in memory, as /tmp may be, saves nothing.
-        options: of this rule.
-        combine_options: of the rule that `combine` names.
-        discount_options: of this discount.
-    """
-
-    rule: str = "fedavg"
-    weighting: str = "examples"
-    combine: str | None = None
-    clip_norm: Positive | None = None
-    discount: str = "constant"
-    deterministic: bool = False
-    refuse_not_finite: bool = True
-    shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = 1
-    shards_dir: str | None = None
-    options: Options = {}
-    combine_options: Options = {}
-    discount_options: Options = {}
-
-
 class ModelTable(Table):
     """Which of a model's tensors travel, and which of those are combined. Patterns are globs of whole names, case-sensitive.
 
@@ -163,19 +93,6 @@ class ModelTable(Table):
     frozen: Patterns = []
 
 
-class StoreTable(Table):
-    """Where the global models live.
-
-    Attributes:
-        url: scheme://place; the scheme is the model store's name, a place is handed to it as its option `place`. Without one,
-            `fedactors up` keeps models in its run directory, up to 10 GiB of them, and everybody else keeps four in memory.
-        options: of this store.
-    """
-
-    url: str | None = None
-    options: Options = {}
-
-
 class JournalTable(Table):
     """What a run keeps so that it can be resumed after the death of its controller. `fedactors up` always keeps a journal.
 
@@ -188,89 +105,6 @@ class JournalTable(Table):
 
     durability: Literal["process", "power"] = "process"
     updates: bool = True
-
-
-class OpenTable(Table):
-    """A table of which every key that is not known here is handed to the learner's code."""
-
-    model_config = ConfigDict(extra="allow")
-
-    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The keys for the learner's code."""
-        return dict(self.__pydantic_extra__)
-
-
-class TrainTable(OpenTable):
-    """How learners train; any other key is handed to `Learner.train` as `params.options`.
-
-    Attributes:
-        epochs: passes over the local data in each round; may be fractional.
-        steps: batches to train on; takes the place of `epochs`.
-        batch_size: examples in a batch; without it, the learner's own choice.
-        learning_rate: without it, the learner's own choice.
-        proximal_mu: FedProx's mu, how strongly training is held to the global model that it starts from; 0: not at all.
-            TorchLearner obeys by itself, other learners with `fedactors.learner.proximal_gradient`.
-    """
-
-    epochs: Positive = 1.0
-    steps: Count | None = None
-    batch_size: Count | None = None
-    learning_rate: Positive | None = None
-    proximal_mu: Annotated[float, Field(ge=0)] = 0.0
-
-
-class EvaluateTable(OpenTable):
-    """How learners evaluate; any other key is handed to `Learner.evaluate` as `params.options`.
-
-    Attributes:
-        every: evaluate the result of every k-th round, and of the last; 0: never.
-        timeout_s: how long an evaluation is waited for.
-    """
-
-    every: Annotated[int, Field(ge=0)] = 1
-    timeout_s: Positive = 3600.0
-
-
-class MetricTable(Table):
-    """Stop when a metric is good enough, or no longer gets better.
-
-    Attributes:
-        name: of the metric, as the learners' `evaluate` calls it.
-        target: stop at this value.
-        direction: whether more or less of it is better.
-        patience: stop after so many evaluated rounds in a row without a gain.
-        min_delta: a gain is more than this.
-    """
-
-    name: str
-    target: float | None = None
-    direction: Literal["max", "min"] = "max"
-    patience: Count | None = None
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
-
-
-class StopTable(Table):
-    """When the federation stops: at the first of these. Without any, after 10 rounds.
-
-    Attributes:
-        rounds: committed rounds.
-        updates: accepted updates; the round that reaches it is the last. Counts alike in every protocol.
-        duration_s: wall-clock time since training began.
-        metric: a metric's target, or its standstill.
-    """
-
-    rounds: Count | None = None
-    updates: Count | None = None
-    duration_s: Positive | None = None
-    metric: MetricTable | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _stops(cls, given: Any) -> Any:
-        return given if not isinstance(given, dict) or any(given.values()) else {"rounds": ROUNDS, **_without_none(given)}
 
 
 class LivenessTable(Table):
@@ -403,21 +237,13 @@ class Config(Table):
     @model_validator(mode="before")
     @classmethod
     def _settle(cls, given: Any) -> Any:
-        """Draw a seed that nobody gave; be deterministic where somebody did, unless told otherwise."""
+        """Draw a seed that nobody gave; leave nothing open in [aggregation]."""
         if not isinstance(given, dict):
             return given
         aggregation = given.get("aggregation", {})
         if isinstance(aggregation, dict):
-            protocol = given.get("protocol")
-            rule = RULE_OF.get(str(protocol.get("name")), "fedavg") if isinstance(protocol, dict) else "fedavg"
-            secure = given.get("secure")
-            if isinstance(secure, dict) and secure.get("method") is not None:
-                rule = "fedavg"
-            aggregation = {"rule": rule, "deterministic": given.get("seed") is not None, **_without_none(aggregation)}
-            combines = str(aggregation.get("combine", aggregation["rule"]))
-            is_central = isinstance(dp := given.get("dp"), dict) and dp.get("mechanism") == "central"
-            aggregation = {"weighting": WEIGHTING_OF.get(combines, "participants" if is_central else "examples"), **aggregation}
-        return {"seed": secrets.randbits(32), **_without_none(given), "aggregation": aggregation}
+            aggregation = settled_aggregation(aggregation, given)
+        return {"seed": secrets.randbits(32), **without_none(given), "aggregation": aggregation}
 
     @property
     def initial_file(self) -> Path | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from fedactors.config import Config, build_protocol, build_rule
-from fedactors.config.tables import AggregationTable, ProtocolTable, StopTable, StoreTable
+from fedactors.config.plugin_tables import AggregationTable, ProtocolTable, StoreTable
+from fedactors.config.training_tables import StopTable
 from fedactors.errors import ConfigError
 from fedactors.scheduling.rounds import RoundRules
 
