@@ -1,7 +1,7 @@
 """What is said between a controller, its learners and its drivers, and how it is written.
 
     messages   every message as a frozen value; the names of the streams
-    wire       messages as frames and back; bodies: the msgpack parts of them
+    wire       messages as frames and back: session_wire, blob_wire; bodies: the msgpack parts of them
     states     a session's rules as one table
     session    one side of a session: join, read_hello, welcome, refuse, Session
     blobs      weights in chunks, and the controller's side of fetch and push

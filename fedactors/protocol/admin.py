@@ -24,12 +24,13 @@ from fedactors.log import one_line
 from fedactors.model import Buffer, Layout, Version
 from fedactors.protocol import bodies
 from fedactors.protocol._pb import admin_pb2 as pb
-from fedactors.protocol.asking import ask, opened, parsed
+from fedactors.protocol.asking import ask, opened
 from fedactors.protocol.blobs import MODEL_BYTES_MAX
 from fedactors.protocol.messages import DOWNLOAD, GET_STATUS, LIST_VERSIONS, ORDER, SHIP, WATCH
 from fedactors.protocol.transfers import Download, FetchRefused, Upload
 from fedactors.protocol.versions import KeptVersion, read_versions
 from fedactors.protocol.weight_streams import OPEN_TIMEOUT_S
+from fedactors.protocol.wire import parsed
 from fedactors.record import Event, EventKind
 from fedactors.task import TrainReport
 from fedactors.transport import FRAME_BYTES_MAX, Channel, Stream

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
-from fedactors.errors import RemoteProtocolError
-from fedactors.transport import Channel, Frame, Stream
+from fedactors.protocol.wire import parsed
+from fedactors.transport import Channel, Stream
 
 P = TypeVar("P", bound=Proto)
 
@@ -32,15 +31,3 @@ async def opened(channel: Channel, method: str, request: Proto, timeout_s: float
         stream.cut("the request was not sent")
         raise
     return stream
-
-
-def parsed(kind: type[P], frame: Frame) -> P:
-    """What a frame holds.
-
-    Raises:
-        RemoteProtocolError: something else.
-    """
-    try:
-        return kind.FromString(cast("bytes", frame))  # protobuf reads any buffer; its types know of bytes alone
-    except DecodeError as error:
-        raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a {kind.DESCRIPTOR.name}: {error}") from error

@@ -27,10 +27,10 @@ from typing_extensions import override
 
 from fedactors.errors import ModelError, RemoteProtocolError, StreamClosed
 from fedactors.model import Buffer, Layout, Version
+from fedactors.protocol.blob_wire import decode_fetch, decode_opening, encode_header, encode_refusal, encode_reply
 from fedactors.protocol.chunks import CHUNK_BYTES, decode_chunk, encode_chunk
 from fedactors.protocol.gate import GATE
 from fedactors.protocol.messages import BlobHeader, FetchRefusal, FetchRequest, PushAnswer, PushGrant, PushOpening
-from fedactors.protocol.wire import decode_fetch, decode_opening, encode_header, encode_refusal, encode_reply
 from fedactors.transport import Frame, Stream
 
 MODEL_BYTES_MAX = 64 * 1024**3

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from fedactors.errors import FederationFailed, RemoteProtocolError
 from fedactors.log import one_line
 from fedactors.protocol._pb import federations_pb2 as pb
-from fedactors.protocol.asking import ask, parsed
+from fedactors.protocol.asking import ask
 from fedactors.protocol.messages import ADD_FEDERATION, LIST_FEDERATIONS, STOP_FEDERATION
 from fedactors.protocol.weight_streams import OPEN_TIMEOUT_S
+from fedactors.protocol.wire import parsed
 from fedactors.transport import Channel, Stream
 
 

@@ -1,4 +1,4 @@
-"""What is said: every message of the wire as a frozen value. `wire` writes and reads them.
+"""What is said: every message of the wire as a frozen value. `session_wire` and `blob_wire` write and read them.
 
     learner to controller       Hello · Heartbeat · Evaluated · TaskFailure · Masking · Goodbye
     controller to learner       Welcome · Heartbeat · Task · Cancel · Masking · Goodbye

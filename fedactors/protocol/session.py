@@ -30,8 +30,8 @@ from fedactors.protocol.messages import (
     Message,
     Welcome,
 )
+from fedactors.protocol.session_wire import CONTROL_BYTES_MAX, decode_from_controller, decode_from_learner, encode
 from fedactors.protocol.states import Role, State, after_receiving, after_sending, has_said_goodbye
-from fedactors.protocol.wire import CONTROL_BYTES_MAX, decode_from_controller, decode_from_learner, encode
 from fedactors.transport import Channel, Frame, Stream
 
 WINDOW_MESSAGES = 16

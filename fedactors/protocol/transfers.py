@@ -14,13 +14,13 @@ from contextlib import suppress
 
 from fedactors.errors import RemoteProtocolError, StreamClosed, TransportError
 from fedactors.model import Buffer, Layout, Version
+from fedactors.protocol.blob_wire import decode_header, decode_reply, encode_fetch, encode_opening
 from fedactors.protocol.blobs import MODEL_BYTES_MAX, BlobReceiver, announced_layout
 from fedactors.protocol.buffers import BufferPool
 from fedactors.protocol.chunks import CHUNK_BYTES, encode_chunk, split_first
 from fedactors.protocol.gate import GATE
 from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRefusal, FetchRequest, PushAnswer, PushGrant, PushOpening
 from fedactors.protocol.weight_streams import WeightStreams
-from fedactors.protocol.wire import decode_header, decode_reply, encode_fetch, encode_opening
 from fedactors.task import TaskId, TrainReport
 from fedactors.transport import Frame, Stream
 

@@ -1,443 +1,77 @@
-"""How messages are written and read: protobuf outside (schemas/fedactors/v1), msgpack for the parts that users extend.
+"""How every message is written and read: protobuf outside (schemas/fedactors/v1), msgpack for the parts that users extend.
 
 Whatever bytes a peer sends, reading them gives a message or raises RemoteProtocolError, and takes memory in proportion to the
 frame: every length is checked before anything is built from it, and what is many is counted before it is read.
+
+Here is what all messages have in common; `session_wire` and `blob_wire` have a function for each.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence, Sized
-from dataclasses import asdict
-from functools import partial
-from typing import Any, TypeVar, assert_never
+from collections.abc import Callable, Mapping, Sized
+from typing import Any, TypeVar, cast
 
+from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
-from fedactors.dp.local import LocalPrivacy
 from fedactors.errors import LocalProtocolError, RemoteProtocolError
-from fedactors.form import AS_IT_IS, FORM_NAME_CHARS_MAX, FORMS_MAX, FormSpec
-from fedactors.model import NAME_CHARS_MAX, TENSORS_MAX
-from fedactors.privacy.sealing import UNSEALED, SealingSpec
-from fedactors.protocol import bodies
-from fedactors.protocol._pb import federation_pb2 as pb
-from fedactors.protocol.asking import parsed
-from fedactors.protocol.chunks import split_first
-from fedactors.protocol.fields import refuse_many
-from fedactors.protocol.messages import (
-    BlobHeader,
-    Cancel,
-    Evaluated,
-    FetchRefusal,
-    FetchRequest,
-    FromController,
-    FromLearner,
-    Goodbye,
-    GoodbyeReason,
-    Heartbeat,
-    Hello,
-    Masking,
-    Message,
-    PushAnswer,
-    PushGrant,
-    PushOpening,
-    Specs,
-    Task,
-    TaskFailure,
-    Welcome,
-)
-from fedactors.scope import PATTERN_CHARS_MAX, PATTERNS_MAX
-from fedactors.task import METRICS_MAX, EvaluateParams, TaskKind, TrainParams
 from fedactors.transport import Frame
 
-__all__ = [
-    "CONTROL_BYTES_MAX", "BlobHeader", "Cancel", "Evaluated", "FetchRefusal", "FetchRequest", "FromController",
-    "FromLearner", "Goodbye", "GoodbyeReason", "Heartbeat", "Hello", "Message", "PushAnswer", "PushGrant",
-    "PushOpening", "Specs", "Task", "TaskFailure", "Welcome", "decode_fetch", "decode_from_controller",
-    "decode_from_learner", "decode_header", "decode_opening", "decode_reply", "encode", "encode_fetch", "encode_header",
-    "encode_opening", "encode_refusal", "encode_reply",
-]  # fmt: skip
-
-CONTROL_BYTES_MAX = 64 * 1024
-"""A longer frame on a session is refused by both sides."""
 WHY_CHARS_MAX = 4096
+"""Longer reasons are cut short rather than refused."""
 TOKEN_BYTES_MAX = 64
-TASKS_HELD_MAX = 1024
-DIMENSIONS_MAX = 64
-FORM_OPTIONS_BYTES_MAX = 1024
-SEALING_OPTIONS_BYTES_MAX = 1024
-
-_REASONS: dict[GoodbyeReason, Any] = {reason: pb.Goodbye.Reason.Value(reason.name) for reason in GoodbyeReason}
-_REASON_OF = {number: reason for reason, number in _REASONS.items()}
 
 M = TypeVar("M")
+P = TypeVar("P", bound=Proto)
 
 
-# ---------------------------------------------------------------------------------------------------------------------- control
-
-
-def encode(message: Message) -> bytes:
-    """A control message as a frame.
+def written(name: str, build: Callable[[], Proto]) -> bytes:
+    """The frame of a message that is called `name`.
 
     Raises:
-        LocalProtocolError: it is too long, or a value in it cannot travel.
+        LocalProtocolError: a value in it cannot travel.
     """
-    frame = _written(type(message).__name__, partial(_envelope, message))
-    if len(frame) > CONTROL_BYTES_MAX:
-        name = type(message).__name__
-        raise LocalProtocolError(f"{name} takes {len(frame):,} bytes; a control message may take {CONTROL_BYTES_MAX:,}")
-    return frame
-
-
-def _envelope(message: Message) -> Proto:
-    match message:
-        case Heartbeat():  # heartbeat and goodbye have the same numbers both ways
-            return pb.LearnerMessage(heartbeat=pb.Heartbeat())
-        case Goodbye(reason, why):
-            return pb.LearnerMessage(goodbye=pb.Goodbye(reason=_REASONS[reason], why=why[:WHY_CHARS_MAX]))
-        case Hello():
-            return pb.LearnerMessage(hello=pb.Hello(**{name: getattr(message, name) for name in Hello.__slots__}))
-        case Evaluated(task, report):
-            body = bodies.pack("the evaluation's report", bodies.evaluation_report_body(report))
-            return pb.LearnerMessage(evaluated=pb.Evaluated(task=task, body=body))
-        case TaskFailure(task, why):
-            return pb.LearnerMessage(task_failure=pb.TaskFailure(task=task, why=why[:WHY_CHARS_MAX]))
-        case Masking(task, stage, masking):  # as have these
-            packed = bodies.pack("what is said of masks", masking)
-            return pb.LearnerMessage(masking=pb.Masking(task=task, stage=stage, body=packed))
-        case Welcome():
-            return pb.ControllerMessage(welcome=_welcome_written(message))
-        case Task():
-            return pb.ControllerMessage(task=_task_written(message))
-        case Cancel(task):
-            return pb.ControllerMessage(cancel=pb.Cancel(task=task))
-        case _:
-            assert_never(message)
-
-
-def decode_from_learner(frame: Frame) -> FromLearner:
-    """A learner's message.
-
-    Raises:
-        RemoteProtocolError: the frame is none; the error says what is wrong with it.
-    """
-    return _content(parsed(pb.LearnerMessage, frame), _FROM_LEARNER)
-
-
-def decode_from_controller(frame: Frame) -> FromController:
-    """A controller's message.
-
-    Raises:
-        RemoteProtocolError: the frame is none; the error says what is wrong with it.
-    """
-    return _content(parsed(pb.ControllerMessage, frame), _FROM_CONTROLLER)
-
-
-def _hello(message: pb.Hello) -> Hello:
-    _bounded("tags", message.tags, METRICS_MAX)
-    _bounded("tasks_held", message.tasks_held, TASKS_HELD_MAX)
-    _bounded("federation", message.federation, NAME_CHARS_MAX)
-    for tag in message.tags:
-        _bounded("a tag", tag, NAME_CHARS_MAX)
-    for task in message.tasks_held:
-        _bounded("a task held", task, NAME_CHARS_MAX)
-    _bounded("forms", message.forms, FORMS_MAX)
-    return Hello(
-        learner=_name("learner", message.learner),
-        federation=message.federation,
-        resume_token=_token(message.resume_token),
-        num_train_examples=message.num_train_examples,
-        num_test_examples=message.num_test_examples,
-        tags=tuple(message.tags),
-        tasks_held=tuple(message.tasks_held),
-        software=message.software[:NAME_CHARS_MAX],
-        wire_version=message.wire_version,
-        forms=tuple(_form_name(name) for name in message.forms),
-    )
-
-
-def _welcome_written(welcome: Welcome) -> pb.Welcome:
-    apart: dict[str, Any] = {"form": _form_written(welcome.form), "sealing": _sealing_written(welcome.sealing)}
-    apart["local_privacy"] = None if welcome.local_privacy is None else pb.LocalPrivacy(**asdict(welcome.local_privacy))
-    return pb.Welcome(**{name: apart[name] if name in apart else getattr(welcome, name) for name in Welcome.__slots__})
-
-
-def _welcome(message: pb.Welcome) -> Welcome:
-    if not (0 < message.heartbeat_s < message.lost_after_s < math.inf):
-        times = f"heartbeat_s = {message.heartbeat_s:g}, lost_after_s = {message.lost_after_s:g}"
-        raise RemoteProtocolError(f"a welcome with {times}; 0 < heartbeat_s < lost_after_s is needed")
-    if message.chunk_bytes == 0:
-        raise RemoteProtocolError("a welcome with chunk_bytes = 0")
-    return Welcome(
-        token=_token(message.token),
-        heartbeat_s=message.heartbeat_s,
-        lost_after_s=message.lost_after_s,
-        chunk_bytes=message.chunk_bytes,
-        resumed=message.resumed,
-        federation=message.federation,
-        eager_bytes=min(message.eager_bytes, message.chunk_bytes),
-        local=_patterns("local", message.local),
-        shared=_patterns("shared", message.shared),
-        variates=message.variates,
-        form=_form(message.form),
-        sealing=_sealing(message.sealing),
-        local_privacy=_local_privacy(message.local_privacy) if message.HasField("local_privacy") else None,
-    )
-
-
-def _local_privacy(message: pb.LocalPrivacy) -> LocalPrivacy:
-    clip_norm, noise_multiplier, delta = message.clip_norm, message.noise_multiplier, message.delta
-    if not (0 < clip_norm < math.inf and 0 < noise_multiplier < math.inf and 0 < delta < 1):
-        given = f"clip_norm = {clip_norm:g}, noise_multiplier = {noise_multiplier:g}, delta = {delta:g}"
-        raise RemoteProtocolError(f"a welcome with {given}; the first two are above 0 and finite, delta is between 0 and 1")
-    return LocalPrivacy(clip_norm, noise_multiplier, delta)
-
-
-def _form_written(form: FormSpec) -> pb.Form | None:
-    options = bodies.pack("the form's options", form.options, FORM_OPTIONS_BYTES_MAX) if form.options else b""
-    return pb.Form(name=form.name, options=options) if form.name else None
-
-
-def _sealing_written(sealing: SealingSpec) -> pb.Sealing | None:
-    options = bodies.pack("the sealing's options", dict(sealing.options), SEALING_OPTIONS_BYTES_MAX)
-    return pb.Sealing(method=sealing.method, options=options, weighting=sealing.weighting) if sealing.method else None
-
-
-def _sealing(message: pb.Sealing) -> SealingSpec:
-    if not message.method:
-        return UNSEALED
-    for what in ("method", "weighting"):
-        _bounded(f"a sealing's {what}", getattr(message, what), NAME_CHARS_MAX)
-    options = bodies.unpack("the sealing's options", message.options, SEALING_OPTIONS_BYTES_MAX)
-    return SealingSpec(message.method, options, message.weighting)
-
-
-def _form(message: pb.Form) -> FormSpec:
-    if not message.name:
-        return AS_IT_IS
-    options = bodies.unpack("the form's options", message.options, FORM_OPTIONS_BYTES_MAX) if message.options else {}
-    return FormSpec(_form_name(message.name), options)
-
-
-def _form_name(name: str) -> str:
-    _bounded("a form's name", name, FORM_NAME_CHARS_MAX)
-    return name
-
-
-def _task_written(task: Task) -> pb.Task:
-    match task.kind, task.params:
-        case TaskKind.INITIALISE, None:
-            return pb.Task(id=task.id, kind=task.kind)
-        case TaskKind.TRAIN, TrainParams() as train:
-            body = bodies.pack("the task's parameters", bodies.train_body(train))
-        case TaskKind.EVALUATE, EvaluateParams() as evaluate:
-            body = bodies.pack("the task's parameters", {"options": evaluate.options})
-        case _:
-            raise LocalProtocolError(f"a task of kind {task.kind} does not take {type(task.params).__name__}")
-    return pb.Task(id=task.id, kind=task.kind, round=task.round, version=task.version, body=body)
-
-
-def _task(message: pb.Task) -> Task:
-    task = _name("task", message.id)
-    if message.kind == TaskKind.INITIALISE:
-        return Task(task, TaskKind.INITIALISE)
-    if message.kind not in (TaskKind.TRAIN, TaskKind.EVALUATE):
-        raise RemoteProtocolError(f"task {task!r} is of kind {message.kind!r:.80}, which this version does not know")
-    body = bodies.unpack("the task's parameters", message.body)
-    if message.kind == TaskKind.TRAIN:
-        return Task(task, TaskKind.TRAIN, bodies.train_params(message.round, message.version, body))
-    return Task(task, TaskKind.EVALUATE, bodies.evaluate_params(message.round, message.version, body))
-
-
-def _evaluated(message: pb.Evaluated) -> Evaluated:
-    report = bodies.evaluation_report(bodies.unpack("the evaluation's report", message.body))
-    return Evaluated(_name("task", message.task), report)
-
-
-def _task_failure(message: pb.TaskFailure) -> TaskFailure:
-    return TaskFailure(_name("task", message.task), message.why[:WHY_CHARS_MAX])
-
-
-def _cancel(message: pb.Cancel) -> Cancel:
-    return Cancel(_name("task", message.task))
-
-
-def _masking(message: pb.Masking) -> Masking:
-    body = bodies.unpack("what is said of masks", message.body)
-    return Masking(_name("task", message.task), message.stage[:NAME_CHARS_MAX], body)
-
-
-def _goodbye(message: pb.Goodbye) -> Goodbye:
-    reason = _REASON_OF.get(message.reason)
-    if reason is None:
-        raise RemoteProtocolError(f"a goodbye with reason {message.reason}, which this version does not know")
-    return Goodbye(reason, message.why[:WHY_CHARS_MAX])
-
-
-# ---------------------------------------------------------------------------------------------------------------------- weights
-
-
-def encode_fetch(request: FetchRequest) -> bytes:
-    """The one frame that a learner sends on Fetch."""
-    fields = {name: getattr(request, name) for name in FetchRequest.__slots__}
-    return _written("FetchRequest", lambda: pb.FetchRequest(**fields))
-
-
-def decode_fetch(frame: Frame) -> FetchRequest:
-    """The inverse of `encode_fetch`; RemoteProtocolError if it is none."""
-    message = parsed(pb.FetchRequest, frame)
-    return FetchRequest(_token(message.token), message.version, _digest(message.layout_digest), message.offset)
-
-
-def encode_header(header: BlobHeader) -> bytes:
-    """The first frame of a blob."""
-    return _written("BlobHeader", lambda: pb.BlobFrame(header=_header_written(header)))
-
-
-def encode_refusal(refusal: FetchRefusal) -> bytes:
-    """The one frame that takes a blob's place."""
-    return pb.BlobFrame(refusal=pb.FetchRefusal(why=refusal.why[:WHY_CHARS_MAX])).SerializeToString()
-
-
-def decode_header(frame: Frame) -> BlobHeader | FetchRefusal:
-    """The inverse of `encode_header` and of `encode_refusal`; RemoteProtocolError if it is neither."""
-    refuse_many("tensors", frame, (1, 2), TENSORS_MAX)
-    message = parsed(pb.BlobFrame, frame)
-    if message.HasField("refusal"):
-        return FetchRefusal(message.refusal.why[:WHY_CHARS_MAX])
-    if not message.HasField("header"):
-        raise RemoteProtocolError("a blob must begin with its header")
-    return _header(message.header)
-
-
-def encode_opening(opening: PushOpening) -> bytes:
-    """The first frame that a learner sends on Push."""
-    report = bodies.pack("the training's report", bodies.train_report_body(opening.report))
-    header = BlobHeader(opening.layout_digest, opening.specs, opening.total_bytes)
-    written = _written(
-        "PushOpening",
-        lambda: pb.PushFrame(
-            opening=pb.PushOpening(
-                token=opening.token, task=opening.task, blob=_header_written(header), report=report, upload=opening.upload
-            )
-        ),
-    )
-    return b"".join((written, opening.chunk)) if opening.chunk else written
-
-
-def decode_opening(frame: Frame) -> PushOpening:
-    """The inverse of `encode_opening`; RemoteProtocolError if it is none."""
-    head, chunk = split_first(frame)
-    refuse_many("tensors", head, (1, 3, 2), TENSORS_MAX)
-    message = parsed(pb.PushFrame, head)
-    if not message.HasField("opening"):
-        raise RemoteProtocolError("a push must begin with its opening")
-    opening = message.opening
-    _bounded("task", opening.task, NAME_CHARS_MAX)
-    header = _header(opening.blob)
-    report = bodies.train_report(bodies.unpack("the training's report", opening.report))
-    token, upload = _token(opening.token), _token(opening.upload)
-    return PushOpening(token, opening.task, header.layout_digest, header.specs, header.total_bytes, report, chunk, upload)
-
-
-def encode_reply(reply: PushGrant | PushAnswer) -> bytes:
-    """What a controller sends on Push."""
-    if isinstance(reply, PushGrant):
-        return _written("PushGrant", lambda: pb.PushReply(grant=pb.PushGrant(offset=reply.offset)))
-    return _written("PushAnswer", lambda: pb.PushReply(answer=_answer_written(reply)))
-
-
-def decode_reply(frame: Frame) -> PushGrant | PushAnswer:
-    """The inverse of `encode_reply`; RemoteProtocolError if it is none."""
-    return _content(parsed(pb.PushReply, frame), _REPLIES)
-
-
-def _answer_written(answer: PushAnswer) -> pb.PushAnswer:
-    return pb.PushAnswer(accepted=answer.accepted, refusal=answer.refusal, why=answer.why[:WHY_CHARS_MAX])
-
-
-def _answer(message: pb.PushAnswer) -> PushAnswer:
-    return PushAnswer(message.accepted, message.refusal[:NAME_CHARS_MAX], message.why[:WHY_CHARS_MAX])
-
-
-def _header_written(header: BlobHeader) -> pb.BlobHeader:
-    tensors = [pb.TensorSpec(name=name, dtype=dtype, shape=shape) for name, dtype, shape in header.specs or ()]
-    return pb.BlobHeader(
-        layout_digest=header.layout_digest, tensors=tensors, total_bytes=header.total_bytes, version=header.version
-    )
-
-
-def _header(message: pb.BlobHeader) -> BlobHeader:
-    _bounded("tensors", message.tensors, TENSORS_MAX)
-    if any(len(tensor.shape) > DIMENSIONS_MAX for tensor in message.tensors):
-        raise RemoteProtocolError(f"a tensor with more than {DIMENSIONS_MAX} dimensions")
-    specs = tuple((tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in message.tensors) or None
-    return BlobHeader(_digest(message.layout_digest), specs, message.total_bytes, message.version)
-
-
-# ----------------------------------------------------------------------------------------------------------------- small checks
-
-
-def _content(outer: Proto, readers: Mapping[str, Callable[[Any], M]]) -> M:
-    """What stands in the oneof `body` of an outer message."""
-    field = outer.WhichOneof("body")
-    if field is None:
-        raise RemoteProtocolError(f"a {outer.DESCRIPTOR.name} without content, or of a kind that this version does not know")
-    return readers[field](getattr(outer, field))
-
-
-def _written(name: str, build: Callable[[], Proto]) -> bytes:
     try:
         return build().SerializeToString()
     except (TypeError, ValueError, OverflowError) as error:
         raise LocalProtocolError(f"{name} cannot be written: {error}") from error
 
 
-def _name(what: str, name: str) -> str:
-    if not 0 < len(name) <= NAME_CHARS_MAX:
-        raise RemoteProtocolError(f"{what} {name!r:.80} is empty or longer than {NAME_CHARS_MAX} characters")
-    return name
+def parsed(kind: type[P], frame: Frame) -> P:
+    """What a frame holds.
+
+    Raises:
+        RemoteProtocolError: something else.
+    """
+    try:
+        return kind.FromString(cast("bytes", frame))  # protobuf reads any buffer; its types know of bytes alone
+    except DecodeError as error:
+        raise RemoteProtocolError(f"a frame of {len(frame):,} bytes is not a {kind.DESCRIPTOR.name}: {error}") from error
 
 
-def _token(token: bytes) -> bytes:
-    _bounded("token", token, TOKEN_BYTES_MAX)
+def content(outer: Proto, readers: Mapping[str, Callable[[Any], M]]) -> M:
+    """What stands in the oneof `body` of an outer message, by the reader of its kind.
+
+    Raises:
+        RemoteProtocolError: nothing does.
+    """
+    field = outer.WhichOneof("body")
+    if field is None:
+        raise RemoteProtocolError(f"a {outer.DESCRIPTOR.name} without content, or of a kind that this version does not know")
+    return readers[field](getattr(outer, field))
+
+
+def checked_token(token: bytes) -> bytes:
+    """The token, which may be empty, if it is no longer than TOKEN_BYTES_MAX; RemoteProtocolError otherwise."""
+    refuse_long("token", token, TOKEN_BYTES_MAX)
     return token
 
 
-def _digest(digest: bytes) -> bytes:
-    _bounded("layout_digest", digest, TOKEN_BYTES_MAX)
-    return digest
+def refuse_long(what: str, value: Sized, length_max: int) -> None:
+    """Refuse what has more characters, bytes or items than `length_max`.
 
-
-def _patterns(what: str, patterns: Sequence[str]) -> tuple[str, ...]:
-    _bounded(what, patterns, PATTERNS_MAX)
-    for pattern in patterns:
-        _bounded(f"a pattern of {what}", pattern, PATTERN_CHARS_MAX)
-    return tuple(patterns)
-
-
-def _bounded(what: str, value: Sized, length_max: int) -> None:
+    Raises:
+        RemoteProtocolError: it has.
+    """
     if len(value) > length_max:
         raise RemoteProtocolError(f"{what} has length {len(value):,}; at most {length_max:,} is allowed")
-
-
-_FROM_LEARNER: Mapping[str, Callable[[Any], FromLearner]] = {
-    "hello": _hello,
-    "heartbeat": lambda _: Heartbeat(),
-    "evaluated": _evaluated,
-    "task_failure": _task_failure,
-    "masking": _masking,
-    "goodbye": _goodbye,
-}
-_FROM_CONTROLLER: Mapping[str, Callable[[Any], FromController]] = {
-    "welcome": _welcome,
-    "heartbeat": lambda _: Heartbeat(),
-    "task": _task,
-    "cancel": _cancel,
-    "masking": _masking,
-    "goodbye": _goodbye,
-}
-_REPLIES: Mapping[str, Callable[[Any], PushGrant | PushAnswer]] = {
-    "grant": lambda grant: PushGrant(grant.offset),
-    "answer": _answer,
-}

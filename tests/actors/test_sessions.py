@@ -11,9 +11,9 @@ from fedactors import Federation
 from fedactors.actors import gateway
 from fedactors.actors.learner_proxy import LearnerProxy
 from fedactors.protocol import PUSH, Cancel, Goodbye, GoodbyeReason, Hello, PushGrant, PushOpening, Task, TaskFailure, fetch, join
+from fedactors.protocol.blob_wire import decode_reply, encode_opening
 from fedactors.protocol.chunks import encode_chunk
 from fedactors.protocol.weight_streams import WeightStreams
-from fedactors.protocol.wire import decode_reply, encode_opening
 from fedactors.task import TaskKind, TrainReport
 from fedactors.testing import ScriptedLearner
 from fedactors.transport import Address

@@ -13,8 +13,8 @@ from fedactors.learner.desk import Desk
 from fedactors.learner.trainee import Trainee
 from fedactors.log import get_logger
 from fedactors.model import GlobalModel
-from fedactors.protocol import wire
 from fedactors.protocol.messages import Welcome
+from fedactors.protocol.session_wire import decode_from_controller, encode
 from fedactors.scope import WHOLE, Scope
 from fedactors.task import TrainParams
 
@@ -147,7 +147,7 @@ def welcome(terms):
 
 def test_what_a_learner_is_asked_to_do_travels_as_it_was_said():
     for terms in (TERMS, None):
-        assert wire.decode_from_controller(wire.encode(welcome(terms))).local_privacy == terms
+        assert decode_from_controller(encode(welcome(terms))).local_privacy == terms
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_what_a_learner_is_asked_to_do_travels_as_it_was_said():
 )
 def test_noise_that_is_none_is_no_welcome(terms):
     with pytest.raises(RemoteProtocolError, match="the first two are above 0 and finite, delta is between 0 and 1"):
-        wire.decode_from_controller(wire.encode(welcome(LocalPrivacy(*terms))))
+        decode_from_controller(encode(welcome(LocalPrivacy(*terms))))

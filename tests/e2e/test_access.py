@@ -20,7 +20,7 @@ from fedactors.config import Credentials
 from fedactors.errors import AccessDenied, ConfigError, StreamClosed, Unreachable
 from fedactors.learner import LearnerClient
 from fedactors.protocol import FETCH, PUSH, SESSION, AdminClient, FetchRequest, PushOpening, Verb
-from fedactors.protocol.wire import encode_fetch, encode_opening
+from fedactors.protocol.blob_wire import encode_fetch, encode_opening
 from fedactors.system import Federation
 from fedactors.task import TrainReport
 from fedactors.transport import Address

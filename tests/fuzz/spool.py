@@ -14,7 +14,7 @@ from fedactors.learner.desk import Update
 from fedactors.learner.spool import _LENGTH, Spool
 from fedactors.model import Layout
 from fedactors.protocol import Hello
-from fedactors.protocol.wire import encode
+from fedactors.protocol.session_wire import encode
 from fedactors.task import TrainReport
 
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="fedactors-fuzz-")

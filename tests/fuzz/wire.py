@@ -21,7 +21,8 @@ from fedactors.protocol import (
     Task,
     TaskFailure,
     Welcome,
-    wire,
+    blob_wire,
+    session_wire,
 )
 from fedactors.protocol.blobs import announced_layout
 from fedactors.protocol.messages import BlobHeader, FetchRefusal
@@ -45,21 +46,21 @@ CONTROL = (
 )
 OPENING = PushOpening(b"token", "t1", b"d" * 16, SPECS, 192, REPORT, upload=b"name")
 DECODERS = (
-    wire.decode_from_learner,
-    wire.decode_from_controller,
-    wire.decode_fetch,
-    wire.decode_header,
-    wire.decode_opening,
-    wire.decode_reply,
+    session_wire.decode_from_learner,
+    session_wire.decode_from_controller,
+    blob_wire.decode_fetch,
+    blob_wire.decode_header,
+    blob_wire.decode_opening,
+    blob_wire.decode_reply,
 )
 SEEDS = [
-    *(bytes([decoder]) + wire.encode(message) for message in CONTROL for decoder in (0, 1)),
-    b"\x02" + wire.encode_fetch(FetchRequest(b"token", 3, b"d" * 16, 1024)),
-    b"\x03" + wire.encode_header(BlobHeader(b"d" * 16, SPECS, 192, 3)),
-    b"\x03" + wire.encode_refusal(FetchRefusal("evicted")),
-    b"\x04" + wire.encode_opening(OPENING),
-    b"\x05" + wire.encode_reply(PushGrant(64)),
-    b"\x05" + wire.encode_reply(PushAnswer(False, "late", "the round is over")),
+    *(bytes([decoder]) + session_wire.encode(message) for message in CONTROL for decoder in (0, 1)),
+    b"\x02" + blob_wire.encode_fetch(FetchRequest(b"token", 3, b"d" * 16, 1024)),
+    b"\x03" + blob_wire.encode_header(BlobHeader(b"d" * 16, SPECS, 192, 3)),
+    b"\x03" + blob_wire.encode_refusal(FetchRefusal("evicted")),
+    b"\x04" + blob_wire.encode_opening(OPENING),
+    b"\x05" + blob_wire.encode_reply(PushGrant(64)),
+    b"\x05" + blob_wire.encode_reply(PushAnswer(False, "late", "the round is over")),
 ]
 
 
@@ -74,29 +75,29 @@ def check(data: bytes) -> None:
 def _keeps_its_promises(message: object) -> None:
     match message:
         case FetchRequest():
-            _same(message, wire.decode_fetch(wire.encode_fetch(message)))
+            _same(message, blob_wire.decode_fetch(blob_wire.encode_fetch(message)))
         case BlobHeader():
-            _same(message, wire.decode_header(wire.encode_header(message)))
+            _same(message, blob_wire.decode_header(blob_wire.encode_header(message)))
             _layout(message)
         case FetchRefusal():
-            _same(message, wire.decode_header(wire.encode_refusal(message)))
+            _same(message, blob_wire.decode_header(blob_wire.encode_refusal(message)))
         case PushOpening():
-            again = wire.decode_opening(wire.encode_opening(message))
+            again = blob_wire.decode_opening(blob_wire.encode_opening(message))
             assert bytes(message.chunk) == bytes(again.chunk)
             _same(replace(message, chunk=b""), replace(again, chunk=b""))
             assert message.report.problem() != ""
             _layout(BlobHeader(message.layout_digest, message.specs, message.total_bytes))
         case PushGrant() | PushAnswer():
-            _same(message, wire.decode_reply(wire.encode_reply(message)))
+            _same(message, blob_wire.decode_reply(blob_wire.encode_reply(message)))
         case Welcome() | Task() | Cancel():
-            _written_again(message, wire.decode_from_controller)
+            _written_again(message, session_wire.decode_from_controller)
         case _:
-            _written_again(message, wire.decode_from_learner)
+            _written_again(message, session_wire.decode_from_learner)
 
 
 def _written_again(message, decode) -> None:
     with suppress(LocalProtocolError):  # msgpack may write what it read with more bytes than are allowed
-        _same(message, decode(wire.encode(message)))
+        _same(message, decode(session_wire.encode(message)))
 
 
 def _same(one: object, other: object) -> None:

@@ -8,7 +8,7 @@ import msgpack
 
 from fedactors.protocol import Cancel, Goodbye, GoodbyeReason, Heartbeat, Hello
 from fedactors.protocol._pb import federation_pb2 as pb
-from fedactors.protocol.wire import encode
+from fedactors.protocol.session_wire import encode
 
 
 def evaluated(task: str, body: bytes) -> bytes:

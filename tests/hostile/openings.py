@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fedactors.protocol import Cancel, Evaluated, Goodbye, GoodbyeReason, Heartbeat, TaskFailure
 from fedactors.protocol._pb import federation_pb2 as pb
-from fedactors.protocol.wire import encode
+from fedactors.protocol.session_wire import encode
 from fedactors.task import EvaluationReport
 from tests.hostile.scene import hello
 

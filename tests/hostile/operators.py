@@ -6,8 +6,8 @@ from fedactors.model import Layout
 from fedactors.protocol import DOWNLOAD, GET_STATUS, LIST_VERSIONS, ORDER, SHIP, WATCH
 from fedactors.protocol._pb import admin_pb2 as pb
 from fedactors.protocol._pb import federation_pb2 as weights_pb
+from fedactors.protocol.blob_wire import encode_opening
 from fedactors.protocol.messages import PushOpening
-from fedactors.protocol.wire import encode_opening
 from fedactors.task import TrainReport
 
 GARBAGE = b"\xff\xff\xff"

@@ -19,9 +19,10 @@ from fedactors.actors.gateway import Gateway
 from fedactors.errors import StreamClosed
 from fedactors.model import Layout
 from fedactors.protocol import SESSION, Goodbye, GoodbyeReason, Heartbeat, Hello, Session, Task, TaskFailure, Welcome, join
+from fedactors.protocol.blob_wire import decode_reply, encode_fetch
 from fedactors.protocol.messages import FetchRequest, PushAnswer, PushGrant, PushOpening
+from fedactors.protocol.session_wire import decode_from_controller, encode
 from fedactors.protocol.transfers import Download
-from fedactors.protocol.wire import decode_from_controller, decode_reply, encode, encode_fetch
 from fedactors.task import TaskKind, TrainReport
 from fedactors.testing import ScriptedLearner
 from fedactors.testing.learners import adds, takes_s

@@ -13,7 +13,8 @@ import pytest_asyncio
 from fedactors.actors.doorway import JOINS_MAX, WEIGHT_STREAMS_MAX
 from fedactors.errors import StreamClosed
 from fedactors.protocol import FETCH, PUSH, SESSION, SHIP, WATCH, Goodbye, GoodbyeReason
-from fedactors.protocol.wire import encode, encode_opening
+from fedactors.protocol.blob_wire import encode_opening
+from fedactors.protocol.session_wire import encode
 from fedactors.task import TaskKind
 from tests.hostile.answers import ENDS, GOES_ON, UNCOUNTED, evaluated
 from tests.hostile.connections import CONNECTIONS, THE_END

@@ -12,9 +12,9 @@ import numpy as np
 from fedactors.model import Layout
 from fedactors.protocol import FETCH, PUSH, Evaluated
 from fedactors.protocol._pb import federation_pb2 as pb
+from fedactors.protocol.blob_wire import encode_fetch, encode_opening
 from fedactors.protocol.chunks import encode_chunk, write_chunk
 from fedactors.protocol.messages import FetchRequest
-from fedactors.protocol.wire import encode_fetch, encode_opening
 from fedactors.task import EvaluationReport, TaskKind, TrainReport
 from fedactors.transport import Stream
 from tests.hostile.scene import LAYOUT, MODEL, Mallory, Scene, in_words

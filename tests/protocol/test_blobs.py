@@ -22,10 +22,10 @@ from fedactors.protocol import (
     receive_blob,
     send_blob,
 )
+from fedactors.protocol.blob_wire import decode_reply, encode_fetch, encode_header, encode_opening, encode_reply
 from fedactors.protocol.chunks import encode_chunk
 from fedactors.protocol.messages import FETCH, PUSH, BlobHeader, FetchRequest, PushGrant, PushOpening
 from fedactors.protocol.weight_streams import WeightStreams
-from fedactors.protocol.wire import decode_reply, encode_fetch, encode_header, encode_opening, encode_reply
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected, ending
 from fedactors.transport import Address

@@ -26,7 +26,7 @@ from fedactors.protocol import (
     welcome,
 )
 from fedactors.protocol.session import WINDOW_MESSAGES
-from fedactors.protocol.wire import encode
+from fedactors.protocol.session_wire import encode
 from fedactors.task import EvaluationReport, TaskKind
 from fedactors.testing.conformance_transport import ending
 from fedactors.transport import Address

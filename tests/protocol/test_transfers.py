@@ -30,9 +30,9 @@ from fedactors.protocol import (
     refuse_fetch,
     send_blob,
 )
+from fedactors.protocol.blob_wire import encode_opening, encode_reply
 from fedactors.protocol.messages import PushGrant
 from fedactors.protocol.weight_streams import WeightStreams
-from fedactors.protocol.wire import encode_opening, encode_reply
 from fedactors.task import TrainReport
 from fedactors.testing.conformance_transport import connected, ending
 from fedactors.transport import Address, Stream

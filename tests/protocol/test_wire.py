@@ -28,22 +28,19 @@ from fedactors.protocol import (
     Welcome,
 )
 from fedactors.protocol._pb import federation_pb2 as pb
-from fedactors.protocol.fields import SMALL_BYTES
-from fedactors.protocol.messages import BlobHeader
-from fedactors.protocol.wire import (
-    CONTROL_BYTES_MAX,
+from fedactors.protocol.blob_wire import (
     decode_fetch,
-    decode_from_controller,
-    decode_from_learner,
     decode_header,
     decode_opening,
     decode_reply,
-    encode,
     encode_fetch,
     encode_header,
     encode_opening,
     encode_reply,
 )
+from fedactors.protocol.fields import SMALL_BYTES
+from fedactors.protocol.messages import BlobHeader
+from fedactors.protocol.session_wire import CONTROL_BYTES_MAX, decode_from_controller, decode_from_learner, encode
 from fedactors.task import EvaluateParams, EvaluationReport, TaskKind, TrainParams, TrainReport
 
 DECODERS = [decode_from_learner, decode_from_controller, decode_fetch, decode_header, decode_opening, decode_reply]

@@ -17,7 +17,7 @@ from fedactors.privacy.masking.round import Fail, MaskedRound, Stage
 from fedactors.privacy.masking.shamir import join
 from fedactors.privacy.masking.terms import Terms
 from fedactors.protocol import Masking
-from fedactors.protocol.wire import CONTROL_BYTES_MAX, encode
+from fedactors.protocol.session_wire import CONTROL_BYTES_MAX, encode
 from tests.privacy.masking.rounds import OneRound
 
 TERMS = Terms()
