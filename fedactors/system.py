@@ -18,30 +18,22 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from fedactors import config as configuration
 from fedactors.access.audit import Audit
-from fedactors.actors.aggregator import AggregationPlan
 from fedactors.actors.blueprint import Blueprint
 from fedactors.actors.compute import Compute
 from fedactors.actors.controller import Controller
 from fedactors.actors.gateway import Gateway, Place
-from fedactors.actors.learner_proxy import Neighbours, UploadPolicy
+from fedactors.actors.learner_proxy import Neighbours
 from fedactors.actors.life import Life
-from fedactors.actors.messages import GetAddresses, Publish, ToGateway
+from fedactors.actors.messages import GetAddresses, Publish
 from fedactors.actors.resumption import resume
-from fedactors.actors.room import BOUNDLESS, Room
-from fedactors.actors.session_terms import SessionTerms
-from fedactors.actors.training_plan import TrainingPlan
-from fedactors.aggregation import Ordered, Weighting
 from fedactors.config import Config
-from fedactors.config.differential import local as local_privacy
-from fedactors.config.masking import mask_broker
+from fedactors.config.planning import blueprint, session_terms, upload_policy
 from fedactors.errors import ConfigError, ExtraMissing, FederationFailed, StoreError, TransportError
-from fedactors.form import Travelling
 from fedactors.journal import FileJournal, Journal, NoJournal
 from fedactors.learner import LearnerClient, LearnerContext, build_learner
 from fedactors.log import get_logger
@@ -50,11 +42,10 @@ from fedactors.privacy.sealing import Key
 from fedactors.protocol import AdminClient, Verb
 from fedactors.protocol.admin import NEWEST
 from fedactors.record import Event, EventKind, FinalModel, History, Results
-from fedactors.runtime import Actor, ActorSystem, Restart
+from fedactors.runtime import ActorSystem, Restart
 from fedactors.runtime.trace import SystemStatistics
 from fedactors.sharing import Sharing, own_share
 from fedactors.storage import Home, Storage
-from fedactors.task import EvaluateParams, TrainParams
 from fedactors.transport import Address
 
 if TYPE_CHECKING:
@@ -166,31 +157,11 @@ class Federation:
         config = self.config
         addresses = (self._inside, *map(Address.parse, self._listen_at))
         transports = {one.scheme: configuration.listening_transport(config, one.scheme) for one in addresses}
-        weighting, form = Weighting(config.aggregation.weighting), configuration.build_form(config)
         return partial(
             Gateway,
             places=[Place(transports[address.scheme], address) for address in addresses],
-            terms=SessionTerms(
-                federation=config.name,
-                heartbeat_s=config.liveness.heartbeat_s,
-                lost_after_s=config.liveness.lost_after_s,
-                hello_timeout_s=config.liveness.hello_timeout_s,
-                scope=configuration.scope(config),
-                learners_max=config.limits.learners_max,
-                mailbox_messages_max=config.limits.mailbox_messages_max,
-                learners_expected=config.learners.count,
-                form=configuration.form_spec(config),
-                form_optional=form.optional,
-                sealing=configuration.sealing_spec(config),
-                local_privacy=local_privacy(config),
-            ),
-            policy=UploadPolicy(
-                config.limits.model_bytes_max,
-                weighting,
-                configuration.build_rule(config),
-                config.aggregation.refuse_not_finite,
-                Travelling(form),
-            ),
+            terms=session_terms(config),
+            policy=upload_policy(config),
             compute=compute,
             journal=self._journal,
             guard=configuration.build_guard(config, self._audit),
@@ -376,72 +347,3 @@ async def open_storage(storage: Storage, config: Config, *, threaded: bool = Tru
         await storage.close()
         held = f"versions {versions[0]} to {versions[-1]}" if len(versions) > 1 else f"version {versions[0]}"
         raise StoreError(f"the model store {config.store.url} holds {held} of a former run; name an empty one, or remove that")
-
-
-def blueprint(
-    config: Config, gateway: Callable[[Neighbours], Actor[ToGateway]], compute: Compute, room: Room = BOUNDLESS
-) -> Blueprint:
-    """What a controller builds a federation from; `gateway` decides where its learners come from."""
-    rule = configuration.build_rule(config)
-    return Blueprint(
-        name=config.name,
-        storage=configuration.build_storage(config),
-        aggregation=AggregationPlan(
-            rule=Ordered(rule) if config.aggregation.deterministic and not rule.exact else rule,
-            weighting=Weighting(config.aggregation.weighting),
-            discount=configuration.build_discount(config),
-            scope=configuration.kept_scope(config),
-            uploads_max=config.limits.uploads_max,
-            form=configuration.build_form(config),
-            shards=config.aggregation.shards,
-            shards_dir=shards_dir(config),
-        ),
-        training=training_plan(config),
-        gateway=gateway,
-        compute=compute,
-        return_s=config.liveness.lost_after_s,
-        join_timeout_s=config.learners.join_timeout_s,
-        masks=mask_broker(config),
-        room=room,
-    )
-
-
-def shards_dir(config: Config) -> Path:
-    """Where updates to a model in shards wait.
-
-    Raises:
-        ConfigError: that is no directory.
-    """
-    table = config.aggregation
-    directory = config.base_dir / Path(table.shards_dir or gettempdir()).expanduser()
-    if table.shards > 1 and not directory.is_dir():
-        raise ConfigError(f"updates cannot wait in {directory}, which is no directory: name one as aggregation.shards_dir")
-    return directory
-
-
-def training_plan(config: Config) -> TrainingPlan:
-    """What is scheduled; round, version and seed of a task are filled in when it is given."""
-    train = config.train
-    return TrainingPlan(
-        protocol=configuration.build_protocol(config),
-        selection=configuration.build_selection(config),
-        train=TrainParams(
-            round=0,
-            version=0,
-            seed=0,
-            epochs=train.epochs,
-            steps=train.steps,
-            batch_size=train.batch_size,
-            learning_rate=train.learning_rate,
-            proximal_mu=train.proximal_mu,
-            options=train.options,
-        ),
-        evaluate=EvaluateParams(round=0, version=0, options=config.evaluate.options),
-        seed=config.seed,
-        min_learners=config.learners.min,
-        min_always=config.dp.amplification,
-        selection_seed=config.dp.sampling_seed if config.dp.amplification else None,
-        evaluate_every=config.evaluate.every,
-        evaluate_timeout_s=config.evaluate.timeout_s,
-        detail_learners_max=config.limits.detail_learners_max,
-    )

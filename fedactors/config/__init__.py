@@ -11,7 +11,7 @@ security    whom a controller serves, and over which transport
 unsound     rules, weightings, discounts and protocols that do not go together; unsound_compression: forms, with any of them
 unsound_secure  what does not go together with versions that nobody but learners can read
 sealing     such versions, for the controller and for its learners
-plugging    the plug-ins that a configuration names
+plugging    the plug-ins that a configuration names; planning: what the actors are built from
 differential what [dp] asks for; unsound_dp: what it cannot be kept with
 schema      the JSON schema of the file
 """
@@ -35,7 +35,7 @@ from fedactors.config.plugging import (
 )
 from fedactors.config.reading import from_mapping, read, to_toml
 from fedactors.config.schema import json_schema
-from fedactors.config.sealing import kept_scope, seal, sealing_spec, updates_expected
+from fedactors.config.sealing import seal, sealing_spec, updates_expected
 from fedactors.config.security import NO_CREDENTIALS, Credentials, build_guard, connect, connect_to, listening_transport
 from fedactors.config.tables import CONTROLLER_ADDRESS, Config
 
@@ -59,7 +59,6 @@ __all__ = [
     "form_spec",
     "from_mapping",
     "json_schema",
-    "kept_scope",
     "known_forms",
     "leaves_the_machine",
     "listening_transport",

@@ -19,6 +19,7 @@ from fedactors.actors.messages import EventsFrom, Order, ToController
 from fedactors.actors.watchers import EVENTS_PER_ANSWER_MAX
 from fedactors.config import Config
 from fedactors.config.masking import masking
+from fedactors.config.planning import blueprint
 from fedactors.config.tables import ModelTable
 from fedactors.errors import ConfigError
 from fedactors.learner import LearnerContext, build_learner
@@ -36,7 +37,7 @@ from fedactors.simulation.luck import Luck
 from fedactors.simulation.population import Population, Profiles
 from fedactors.simulation.virtual import Being, VirtualGateway
 from fedactors.simulation.work import Idle, Real, Work
-from fedactors.system import blueprint, open_storage
+from fedactors.system import open_storage
 
 Observer: TypeAlias = Callable[[Event], None]
 Watch: TypeAlias = Callable[[Progress], bool]

@@ -13,13 +13,13 @@ from fedactors.aggregation.masked import MaskedMean
 from fedactors.cli import main
 from fedactors.config import masking as masked
 from fedactors.config import unsound_masking
+from fedactors.config.planning import blueprint
 from fedactors.errors import ConfigError, ExtraMissing
 from fedactors.form import Forms, FormSpec
 from fedactors.privacy.masking.form import MaskedForm
 from fedactors.privacy.masking.terms import Terms
 from fedactors.simulation import simulate
 from fedactors.simulation.population import Population
-from fedactors.system import blueprint
 
 MASKED: dict[str, Any] = {
     "learners": {"count": 10, "min": 10},
