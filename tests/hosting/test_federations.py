@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import pytest
 from typing_extensions import override
 
-from fedactors import config as configuration
 from fedactors.actors.controller import Controller
 from fedactors.aggregation.fedavg import FedAvg
+from fedactors.config import planning
 from fedactors.driver.saved_runs import State, look
 from fedactors.errors import ConfigError, FederationFailed, StoreError
 from fedactors.hosting import hosted
@@ -75,9 +75,9 @@ class Breaking(FedAvg):
 @pytest.fixture
 def broken(monkeypatch):
     """A federation named `full` has a full store, one named `rule` a rule that raises; neither takes long to give up."""
-    build_storage, build_rule = configuration.build_storage, configuration.build_rule
-    monkeypatch.setattr(configuration, "build_storage", lambda c: Full() if c.name == "full" else build_storage(c))
-    monkeypatch.setattr(configuration, "build_rule", lambda c: Breaking() if c.name == "rule" else build_rule(c))
+    build_storage, build_rule = planning.build_storage, planning.build_rule
+    monkeypatch.setattr(planning, "build_storage", lambda c: Full() if c.name == "full" else build_storage(c))
+    monkeypatch.setattr(planning, "build_rule", lambda c: Breaking() if c.name == "rule" else build_rule(c))
     monkeypatch.setattr(Controller, "supervision", replace(Controller.supervision, backoff=Backoff(0.001, 0.001)))
 
 

@@ -39,7 +39,7 @@ class Steady:
 
 async def run(monkeypatch, store):
     """The weights in the end, and how many rounds were recorded."""
-    monkeypatch.setattr("fedactors.config.build_storage", lambda config: store)
+    monkeypatch.setattr("fedactors.config.planning.build_storage", lambda config: store)
     async with asyncio.timeout(60), Federation(CONFIG) as federation:
         for _ in range(2):
             federation.add_learner(Steady)
@@ -70,7 +70,7 @@ async def test_a_federation_comes_to_the_same_end_whichever_operation_fails(monk
 
 async def test_a_version_that_cannot_be_read_is_told_to_whoever_asked_and_the_others_go_on(monkeypatch, tmp_path):
     store = FileStorage(place=str(tmp_path / "models"))
-    monkeypatch.setattr("fedactors.config.build_storage", lambda config: store)
+    monkeypatch.setattr("fedactors.config.planning.build_storage", lambda config: store)
     async with asyncio.timeout(60), Federation(CONFIG) as federation:
         for _ in range(2):
             federation.add_learner(Steady)
