@@ -36,7 +36,7 @@ CONNECT_TIMEOUT_S = 5.0
 ENDED_AFTER_ACCEPT = (grpc.StatusCode.OK, grpc.StatusCode.ABORTED)
 """What a call ends with that was accepted by a listener of ours."""
 
-NOT_THERE = ("Failed to connect", "DNS", "resol", "Timeout occurred")
+NOT_THERE = ("Failed to connect", "connect failed", "DNS", "resol", "Timeout occurred")
 """What gRPC says, among other things, where nobody has answered to TCP."""
 PROBE = "/fedactors.transport/Probe"
 """The method of a call that is made only to hear why the connection fails."""

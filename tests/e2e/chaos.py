@@ -34,6 +34,8 @@ from fedactors.record import Event, Results
 ROUNDS = 10
 LEARNERS = 3
 TRIAL_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 60.0
+"""For a controller to be there, on a busy machine."""
 VICTIMS = ("controller", "learner", "redis")
 RULES = ("fedavg", "fedadam", "fedrec", "scaffold")
 
@@ -186,7 +188,7 @@ async def federation(directory: Path, with_redis: bool, rule: str):
         run = RunDirectory(directory / "run")
         exits.callback(run.close)
         watch = Watch()
-        yield children, Driver(config, AdminClient(channel), run, [watch]), watch
+        yield children, Driver(config, AdminClient(channel, open_timeout_s=START_TIMEOUT_S), run, [watch]), watch
 
 
 async def trial(seed: int, victims: Sequence[str], duration_s: float, rule: str) -> tuple[Results, list[str]]:

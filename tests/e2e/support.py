@@ -21,6 +21,9 @@ from tests.cli.steady import said
 DEEP = "DEEP" in os.environ
 """Whether what in every run has one process for speed has as many as a real federation: `nox -s deep`."""
 
+WAIT_S = 90.0
+"""For what takes a second or two alone: a busy machine starts processes ten times as slowly."""
+
 STEADY = """
     import time
     import numpy as np
@@ -139,7 +142,7 @@ def events(run: Path) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def wait_for(condition, timeout_s: float = 30.0, what: str = "it"):
+def wait_for(condition, timeout_s: float = WAIT_S, what: str = "it"):
     """What `condition` returns once it is true."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -148,7 +151,7 @@ def wait_for(condition, timeout_s: float = 30.0, what: str = "it"):
     return value
 
 
-def wait_for_event(run: Path, kind: str, timeout_s: float = 30.0, **keys: object) -> dict:
+def wait_for_event(run: Path, kind: str, timeout_s: float = WAIT_S, **keys: object) -> dict:
     """The first event of this kind whose body has these keys."""
 
     def found():

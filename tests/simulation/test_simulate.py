@@ -212,6 +212,7 @@ def test_ctrl_c_ends_a_simulation_with_what_there_is(tmp_path, monkeypatch):
 
 
 def test_the_second_ctrl_c_is_pythons(capsys):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background work ignore it
     with ProgressLine("digits", 10) as line:
         assert line(Progress(1, 4, 60.0, 1.0))
         signal.raise_signal(signal.SIGINT)

@@ -238,6 +238,13 @@ async def test_wherever_the_connection_breaks_while_a_stream_is_opened_it_is_ope
                 stream.cut("tried")
 
 
+async def test_where_there_is_no_socket_nothing_is_guessed_about_its_kind(tmp_path):
+    channel = GrpcTransport().connect(Address.parse(f"grpc://{tmp_path}/nobody.sock"))
+    with pytest.raises(Unreachable, match=r"waited for 0\.2 s$"):
+        await channel.open(METHOD, timeout_s=0.2)
+    await channel.close()
+
+
 async def test_a_connection_that_breaks_each_time_is_told_of():
     broken = everyone(Faults(down=Direction(end_at=60)))
     async with connected(GrpcTransport(), GRPC, echo) as (_, listener), FaultyWire(listener.address, broken) as wire:
