@@ -1,4 +1,4 @@
-"""Ray's workers are as nice as other tests: by itself, Ray starts them so nice that beside those they may need a minute to begin."""
+"""Ray's workers are as nice as other tests: else they may need a minute to begin beside those."""
 
 import os
 
