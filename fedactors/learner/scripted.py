@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from typing_extensions import override
@@ -30,6 +30,8 @@ EXIT_GRACE_S = 2.0
 
 _REPORTED = {"NUM_STEPS_CURRENT_ROUND": "num_batches", "num_batches": "num_batches", "num_examples": "num_examples"}
 _SAID = ("version", "seed", "epochs", "steps", "batch_size", "learning_rate", "proximal_mu")
+
+T = TypeVar("T")
 
 _exchanges: weakref.WeakSet[Exchange] = weakref.WeakSet()
 
@@ -48,6 +50,7 @@ class _Began:
 @dataclass(frozen=True, slots=True)
 class _Ended:
     why: str
+    between_models: bool
 
 
 class Exchange:
@@ -57,12 +60,14 @@ class Exchange:
         context: of the learner.
         asks_for_evaluations: whether the script ever asked which kind of task it was given.
         answers: how many tasks it has answered.
+        has_ended: whether the script will take no more tasks.
     """
 
     def __init__(self, context: LearnerContext, run: Callable[[], Any]) -> None:
         self.context = context
         self.asks_for_evaluations = False
         self.answers = 0
+        self.has_ended = False
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._back: queue.SimpleQueue[_Began | FLModel | _Ended] = queue.SimpleQueue()
         self._next: _Task | None = None
@@ -80,25 +85,22 @@ class Exchange:
         """
         _exchanges.add(self)
         self._thread.start()
-        began = self._heard()
+        began = _unless_ended(self._back.get())
         return began.weights if isinstance(began, _Began) else None
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether there is a script to ask."""
-        return self._thread.is_alive()
-
-    def ask(self, model: FLModel, *, evaluation: bool) -> FLModel:
-        """What the script answers.
+    def ask(self, model: FLModel, *, evaluation: bool) -> FLModel | None:
+        """What the script answers; None if it had ended after its last answer, and never saw this model.
 
         Raises:
             LearnerFailed: it ended, by an error or without one.
         """
         self._tasks.put(_Task(model, evaluation))
-        answer = self._heard()
-        while isinstance(answer, _Began):  # init once more
-            answer = self._heard()
-        return answer
+        said = self._back.get()
+        while isinstance(said, _Began):  # init once more
+            said = self._back.get()
+        if isinstance(said, _Ended) and said.between_models and self.answers:
+            return None
+        return _unless_ended(said)
 
     def close(self) -> None:
         """Tell the script that there will be no more models; does not wait for it."""
@@ -107,12 +109,6 @@ class Exchange:
     def join(self, timeout_s: float) -> None:
         """Wait for the script's end."""
         self._thread.join(timeout_s)
-
-    def _heard(self) -> _Began | FLModel:
-        said = self._back.get()
-        if isinstance(said, _Ended):
-            raise LearnerFailed(said.why)
-        return said
 
     # ------------------------------------------------------------------------------------------------ in the script's thread
 
@@ -165,7 +161,8 @@ class Exchange:
             why = str(error)
         except BaseException as error:  # whatever it is, it is the script's, and somebody may wait for an answer
             why = f"the script ended: {blamed(error)}"
-        self._back.put(_Ended(why))
+        self.has_ended = True  # before anybody hears of it, and asks again
+        self._back.put(_Ended(why, between_models=self._at_hand is None and self._next is None))
 
 
 class ScriptLearner(Learner):
@@ -180,6 +177,7 @@ class ScriptLearner(Learner):
         self._run, self._context = run, context
         self._weights: Any = None
         self._tensors = False
+        self._only_trains = False
         self._exchange: Exchange | None = None
 
     @override
@@ -198,7 +196,7 @@ class ScriptLearner(Learner):
 
     @override
     def train(self, weights: Any, params: TrainParams) -> tuple[Any, Mapping[str, Any]]:
-        answer = self._ready().ask(self._model(weights, params), evaluation=False)
+        answer = self._ask(weights, params)
         if answer.params is None:
             raise LearnerFailed("the script answered a model to train without params: flare.send(flare.FLModel(params=...))")
         self._weights = self._arrays(answer.params)
@@ -206,14 +204,22 @@ class ScriptLearner(Learner):
 
     @override
     def evaluate(self, weights: Any, params: EvaluateParams) -> Mapping[str, Any]:
-        exchange = self._ready()
-        if exchange.answers and not exchange.asks_for_evaluations:
+        if self._only_trains:
             return {"num_examples": 0}
-        return _report(exchange.ask(self._model(weights, params), evaluation=True))
+        return _report(self._ask(weights, params))
+
+    def _ask(self, weights: Any, params: TrainParams | EvaluateParams) -> FLModel:
+        """What the script answers to a model; one that ends after each answer begins anew for the next one."""
+        answer = None
+        while answer is None:
+            exchange = self._ready()
+            answer = exchange.ask(self._model(weights, params), evaluation=isinstance(params, EvaluateParams))
+        self._only_trains = not exchange.asks_for_evaluations
+        return answer
 
     def _ready(self) -> Exchange:
         """The exchange with a script that has begun."""
-        if self._exchange is None or not self._exchange.is_alive:
+        if self._exchange is None or self._exchange.has_ended:
             exchange = Exchange(self._context, self._run)
             weakref.finalize(self, exchange.close).atexit = False
             began = exchange.start()
@@ -248,6 +254,12 @@ def script(run: Callable[[], Any]) -> Entry:
     return lambda context: ScriptLearner(run, context)
 
 
+def _unless_ended(said: T | _Ended) -> T:
+    if isinstance(said, _Ended):
+        raise LearnerFailed(said.why)
+    return said
+
+
 def _own(weights: Any) -> Any:
     """Copies that may be written to, by name or in order as they are."""
     if isinstance(weights, Mapping):
@@ -262,7 +274,7 @@ def _report(answer: FLModel) -> dict[str, Any]:
 @atexit.register
 def _end_all() -> None:
     """Let scripts do what comes after their loops, before the process ends."""
-    running = [exchange for exchange in _exchanges if exchange.is_alive]
+    running = [exchange for exchange in _exchanges if not exchange.has_ended]
     for exchange in running:
         exchange.close()
     for exchange in running:

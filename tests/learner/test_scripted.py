@@ -13,7 +13,7 @@ from fedactors import Federation, plugins
 from fedactors.errors import LearnerFailed
 from fedactors.learner import LearnerContext, build_learner, script
 from fedactors.learner.answers import answer_evaluate, answer_initialise, answer_train
-from fedactors.model import GlobalModel
+from fedactors.model import GlobalModel, Layout
 from fedactors.task import EvaluateParams, TrainParams
 from fedactors.testing.conformance_learner import check_learner
 
@@ -157,9 +157,19 @@ def test_a_script_that_goes_wrong_is_one_line_and_begins_anew(learner, line, sai
         assert trained(one).weights["w"].tolist() == [0, 0, 0]
         return
     for _ in range(2):
-        wait_until(lambda: not scripts())
         with pytest.raises(LearnerFailed, match=said):
             trained(one)
+
+
+def test_a_script_without_a_loop_begins_anew_for_each_model(learner):
+    """Asked again at once, while it is at its end."""
+    one = learner(FAILS % "import time; flare.send(flare.FLModel({'w': model.params['w'] + 1})); time.sleep(0.02)")
+    weights = GlobalModel.initial(answer_initialise(one)).weights
+    layout = Layout.of(weights)
+    for round_ in range(1, 11):
+        weights = answer_train(one, layout, weights, TrainParams(round_, round_ - 1, seed=7)).weights
+        assert answer_evaluate(one, weights, EvaluateParams(round_, round_)).num_examples == 0
+    assert weights["w"].tolist() == [10] * 3
 
 
 def test_a_script_without_weights_to_start_from_is_told_what_to_do(learner):
