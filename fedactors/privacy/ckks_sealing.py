@@ -83,7 +83,7 @@ class CkksSealing(Sealing):
         values = np.empty(found.ciphertexts * self._parameters.degree)
         self._cipher.decrypt(found.words(model.buffer), values.reshape(found.ciphertexts, -1))
         np.divide(values, factor, out=values)
-        if not max(-values.min(), values.max()) <= 1.01 * self._parameters.weight_max:
+        if not max(-np.min(values), np.max(values)) <= 1.01 * self._parameters.weight_max:
             raise ModelError("the sealed model opens to noise: an update was out of range, or the model was tampered with")
         return GlobalModel(model.version, layout, unflattened(layout, values))
 

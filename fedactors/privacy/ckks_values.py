@@ -36,7 +36,7 @@ def flattened(layout: Layout, weights: Weights, out: Values, value_max: float) -
 
 
 def _check(name: str, part: Values, value_max: float) -> None:
-    greatest = max(-float(part.min()), float(part.max()))
+    greatest = max(-float(np.min(part)), float(np.max(part)))
     if not np.isfinite(greatest):
         raise ModelError(f"tensor {name!r} holds NaN or an infinity, which cannot be sealed")
     if greatest > value_max:
