@@ -388,4 +388,7 @@ class Scheduler(Actor[ToScheduler]):
     def _explain(self, why: str) -> str:
         first = sorted(self._troubles.items())[:TROUBLES_MAX]
         more = [f"and {len(self._troubles) - len(first):,} more"] if len(self._troubles) > len(first) else []
-        return "; ".join([why, *(f"{source}: {trouble}" for source, trouble in first), *more])
+        alike: dict[str, list[LearnerId]] = {}
+        for learner, trouble in first:
+            alike.setdefault(trouble, []).append(learner)
+        return "; ".join([why, *(f"{', '.join(learners)}: {trouble}" for trouble, learners in alike.items()), *more])

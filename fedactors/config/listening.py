@@ -10,11 +10,13 @@ from fedactors.config.tables import Config
 from fedactors.errors import AddressError
 from fedactors.plugins import KINDS, as_written, did_you_mean, names
 from fedactors.transport.base import Address
+from fedactors.transport.ports import PORT_MAX, host_and_port
 
 ADDRESS: Key = ("controller", "address")
 WITH_TLS = {"grpc": "grpcs", "tcp": "tcps"}
 """By a scheme that encrypts nothing, the same over TLS."""
 TLS_SCHEMES = frozenset(WITH_TLS.values())
+WITH_HOST = TLS_SCHEMES | WITH_TLS.keys()
 INSECURE = "or write insecure = true in [controller] (--insecure) to do without"
 
 
@@ -41,6 +43,8 @@ def problems_at(config: Config, text: str, *, listens: bool) -> Iterator[tuple[K
     if address.scheme not in known:
         kind = KINDS["fedactors.transport"]
         yield ADDRESS, f"no {kind} named {address.scheme!r}{did_you_mean(address.scheme, known)} (known: {', '.join(known)})"
+    elif address.scheme in WITH_HOST and not address.place.startswith("/") and host_and_port(address.place) is None:
+        yield ADDRESS, f"{as_written(text)} is not {address.scheme}://host:port, with a port up to {PORT_MAX}"
     elif address.scheme in TLS_SCHEMES:
         yield from _over_tls(config, address) if listens else ()
     else:

@@ -146,9 +146,17 @@ def _toml(text: str, file: str) -> tuple[dict[str, Any], dict[Key, int]]:
         if said is None:
             raise ConfigError(f"{file}: {error}") from error
         line = said[2] or text.count("\n", 0, len(text.rstrip())) + 1
-        raise ConfigError(f"{file}:{line}: {said[1]} ({said[3] or said[4]})") from error
+        raise ConfigError(f"{file}:{line}: {_plainly(said[1])} ({said[3] or said[4]})") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: {unreadable(error)}") from error
+
+
+def _plainly(said: str) -> str:
+    """What Python's parser says of names that are there twice, without its own data in it."""
+    if (twice := re.fullmatch(r"Cannot (?:declare|mutate immutable namespace) \((.*)\)(?: twice)?", said)) is not None:
+        table = ".".join(re.findall(r"['\"]([^'\"]*)['\"]", twice[1]))
+        return f"[{table}] is there a second time: put its keys together"
+    return "this key has a value already: keep one of the two" if said == "Cannot overwrite a value" else said
 
 
 _TOML_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""

@@ -195,6 +195,7 @@ class LearnerClient:
     async def _join(self, patience_s: float) -> Link | None:
         """A new link; None if the federation is finished."""
         deadline = asyncio.get_running_loop().time() + patience_s
+        told = ""
         for pause_s in delays(self._rng):
             try:
                 session, terms = await join(self._channel, self._hello(), timeout_s=min(JOIN_TIMEOUT_S, patience_s))
@@ -211,6 +212,9 @@ class LearnerClient:
                 failure = error
             if asyncio.get_running_loop().time() + pause_s > deadline:
                 raise Unreachable(f"{failure}; gave up after {patience_s:g} s") from failure
+            if str(failure) != told:
+                told = str(failure)
+                self._log.warning("not_connected_yet", why=told, trying_for_s=patience_s)
             await asyncio.sleep(pause_s)
         raise AssertionError("delays do not end")
 

@@ -122,7 +122,8 @@ class Display:
         if self._live is not None and line.weight is Weight.DETAIL:
             return
         prefix = "warning: " if line.weight is Weight.WARNING else ""
-        self._console.print(Text(prefix + line.text, style=_STYLES[line.weight]), soft_wrap=True)
+        text = "failed" if line.weight is Weight.FAILURE else prefix + line.text  # why, is what the command ends with
+        self._console.print(Text(text, style=_STYLES[line.weight]), soft_wrap=True)
 
     def picture(self) -> RenderableType:
         """What the terminal shows now."""

@@ -130,7 +130,9 @@ class _Round:
 
     def shortage(self, min_updates: int) -> str:
         """Why too few updates came, in words."""
-        causes = [f"{what}: {_listed(who)}" for what, who in (("failed", self.failures), ("gone", self.departures)) if who]
+        causes = [
+            f"{what}: {_listed(sorted(who))}" for what, who in (("failed", self.failures), ("gone", self.departures)) if who
+        ]
         return f"{self.accepted} of at least {min_updates} updates came ({'; '.join(causes)})"
 
 
@@ -384,12 +386,21 @@ class RoundsSchedule(Schedule):
     def _give_up(self, round_: Round) -> None:
         self._drop_kept()
         self._evaluations.give_up()
-        attempts = "; ".join(f"attempt {number}: {why}" for number, why in enumerate(self._abandoned, 1))
-        self._over(GiveUp(f"round {round_} was abandoned {len(self._abandoned)} times in a row: {attempts}"))
+        self._over(GiveUp(f"round {round_} was abandoned{_told(self._abandoned)}"))
 
     def _over(self, last_word: Finished | GiveUp) -> None:
         self._books.say(last_word)
         self._phase = Phase.OVER
+
+
+def _told(attempts: Sequence[str]) -> str:
+    """Why each attempt came to nothing; what was the same each time, once."""
+    if len(attempts) == 1:
+        return f": {attempts[0]}"
+    times = f" {len(attempts)} times in a row"
+    if len(set(attempts)) == 1:
+        return f"{times}, each time: {attempts[0]}"
+    return f"{times}: " + "; ".join(f"attempt {number}: {why}" for number, why in enumerate(attempts, 1))
 
 
 def _listed(names: Sequence[str]) -> str:

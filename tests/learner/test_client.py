@@ -371,6 +371,16 @@ async def test_an_unreachable_controller_is_given_up_after_the_patience():
         await ended(asyncio.ensure_future(client.run()))
 
 
+async def test_who_does_not_get_there_yet_is_told_once_why(caplog, monkeypatch):
+    monkeypatch.setattr("fedactors.learner.client.JOIN_TIMEOUT_S", 0.02)
+    channel = MemoryTransport().connect(Address("memory", "nowhere"))
+    client = LearnerClient(ScriptedLearner(), "anna", channel, patience=Patience(0.5, 0.05), work=inline)
+    with pytest.raises(Unreachable):
+        await ended(asyncio.ensure_future(client.run()))
+    (told,) = [record.msg for record in caplog.records if record.msg["event"] == "not_connected_yet"]
+    assert told["why"].startswith("nobody listens at memory://nowhere")
+
+
 async def test_heartbeats_and_messages_go_on_while_user_code_computes(controller, running):
     controller.publish(0, ZEROS)
     release, threads = threading.Event(), []

@@ -189,8 +189,8 @@ async def test_a_round_that_comes_to_nothing_fails_the_parents_task_with_the_rea
     async with tree(CONFIG | {"stop": {"rounds": 1}}, [Broken(1), Broken(2)], [Steady(3), Steady(6)]) as (root, _):
         results = await root.run()
     refused = results.rounds[0].learners["relay-0"].refused
-    assert refused.startswith("learner_failed: round 1 was abandoned 1 times in a row: attempt 1: 0 of at least 1 updates came")
-    assert "learner-0-0: train failed: ValueError: the disk is gone" in refused
+    assert refused.startswith("learner_failed: round 1 was abandoned: 0 of at least 1 updates came")
+    assert "learner-0-0, learner-0-1: train failed: ValueError: the disk is gone" in refused
 
 
 async def test_a_learner_that_breaks_costs_its_own_share_alone():

@@ -236,11 +236,21 @@ def test_federation_gives_up_after_too_many_failed_rounds_in_a_row():
     abandoned, given_up = play.fail("t2", "a")
     assert abandoned.round == 1
     assert given_up == GiveUp(
-        "round 1 was abandoned 2 times in a row: "
-        "attempt 1: 0 of at least 1 updates came (failed: a (learner_failed)); "
-        "attempt 2: 0 of at least 1 updates came (failed: a (learner_failed))"
+        "round 1 was abandoned 2 times in a row, each time: 0 of at least 1 updates came (failed: a (learner_failed))"
     )
     assert play.tell(Proceed()) == []
+
+
+def test_what_was_different_from_attempt_to_attempt_is_told_of_each():
+    play = Play(Synchronous(max_failed_rounds=2), here="ab")
+    play.fail("t2", "b")
+    play.fail("t1", "a")
+    play.fail("t3", "a")
+    assert play.tell(Departed("b"))[-1] == GiveUp(
+        "round 1 was abandoned 2 times in a row: "
+        "attempt 1: 0 of at least 1 updates came (failed: a (learner_failed), b (learner_failed)); "
+        "attempt 2: 0 of at least 1 updates came (failed: a (learner_failed); gone: b)"
+    )
 
 
 def test_commit_forgives_earlier_failed_rounds():

