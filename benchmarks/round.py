@@ -34,6 +34,7 @@ import uvloop
 from fedactors import Federation
 from fedactors.record import RoundRecord
 from fedactors.runtime.garbage import collect_seldom
+from fedactors.runtime.switching import take_short_turns
 from fedactors.transport.malloc import keep_freed_memory
 
 sys.path.append(str(Path(__file__).parent / "peers"))
@@ -173,6 +174,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     uvloop.install()
     grid = [("100K", 10)] if arguments.smoke else [(p, n) for p in arguments.parameters for n in arguments.learners]
     rounds = 5 if arguments.smoke else arguments.rounds

@@ -44,6 +44,7 @@ from fedactors.model import Layout
 from fedactors.protocol import BufferPool, Download, Evaluated, Goodbye, Hello, Task, Upload, join
 from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.runtime.garbage import collect_seldom
+from fedactors.runtime.switching import take_short_turns
 from fedactors.sharing import FOLD_THREADS
 from fedactors.task import EvaluationReport, TaskKind, TrainReport
 from fedactors.transport import Address
@@ -313,6 +314,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     uvloop.install()
     if arguments.serve:
         address, learners, parameters, in_turn = arguments.serve

@@ -71,6 +71,7 @@ from fedactors.protocol import (
 from fedactors.protocol.weight_streams import WeightStreams
 from fedactors.record import RoundRecord
 from fedactors.runtime.garbage import collect_seldom
+from fedactors.runtime.switching import take_short_turns
 from fedactors.task import EvaluationReport, TrainReport
 from fedactors.transport import Address, Channel, Stream, Transport
 from fedactors.transport.malloc import keep_freed_memory
@@ -149,6 +150,7 @@ def learners(plan: Plan, places: Places, results: Connection) -> None:
     """The other process."""
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     uvloop.install()
     results.send(Figure("raw", raw_receive(plan, places.raw_port)))
     asyncio.run(learn(plan, places, results))
@@ -409,6 +411,7 @@ def main() -> None:
         plan = Plan(arguments.mib * mib, arguments.repeats, 50, 2_000, 1_000, arguments.application, arguments.transport)
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     uvloop.install()
     rows = asyncio.run(measure(plan))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / plan.model_bytes

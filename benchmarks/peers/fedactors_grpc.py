@@ -20,6 +20,7 @@ from marks import started_s
 from runner import Point, request_from_arguments
 
 from fedactors.runtime.garbage import collect_seldom
+from fedactors.runtime.switching import take_short_turns
 from fedactors.transport.malloc import keep_freed_memory
 
 
@@ -27,6 +28,7 @@ def measure(scheme: str = "grpc") -> Point:
     """One point over this transport; round.py's clock starts when the imports are done, this one with the process."""
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     uvloop.install()
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         request = request_from_arguments(Path(folder))

@@ -12,6 +12,7 @@ from workload import EXAMPLES, LOSS, stress_model, trained
 
 from fedactors import Federation
 from fedactors.runtime.garbage import collect_seldom
+from fedactors.runtime.switching import take_short_turns
 from fedactors.transport.malloc import keep_freed_memory
 
 
@@ -42,6 +43,7 @@ def simulate(request: Request) -> None:
         raise SystemExit("Ray listens on every interface: start it with `python network.py PYTHON fedactors_ray.py ...`")
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     uvloop.install()
     asyncio.run(rounds(request))
 

@@ -15,6 +15,7 @@ import click
 from fedactors.cli.exit_codes import ExitCode
 from fedactors.config.tables import RuntimeTable
 from fedactors.runtime.garbage import collect_seldom
+from fedactors.runtime.switching import take_short_turns
 from fedactors.transport.malloc import keep_freed_memory
 
 T = TypeVar("T")
@@ -116,6 +117,8 @@ def run(body: Callable[[Interrupts], Coroutine[Any, Any, T]], runtime: RuntimeTa
         keep_freed_memory()
     if runtime.gc_tuning:
         collect_seldom()
+    if runtime.switch_tuning:
+        take_short_turns()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(runtime.uvloop)) as runner:
             value = runner.run(interrupts.guard(body(interrupts)))
