@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 from typing_extensions import override
 
 from fedactors.actors.aggregator import Aggregator
 from fedactors.actors.blueprint import Blueprint
-from fedactors.actors.learner_proxy import Neighbours
+from fedactors.actors.crew import Crew, engage
+from fedactors.actors.initial_draw import InitialDraw
 from fedactors.actors.life import Life, Phase
+from fedactors.actors.membership import Membership
 from fedactors.actors.messages import (
     AssignTask,
     BeginTraining,
@@ -23,7 +23,6 @@ from fedactors.actors.messages import (
     EvaluateAgain,
     EventsFrom,
     FinishUp,
-    ForgetLearner,
     GetAddresses,
     GetModel,
     GetStatus,
@@ -33,8 +32,6 @@ from fedactors.actors.messages import (
     LearnerJoined,
     LingerOver,
     Listening,
-    MemberDeparted,
-    MemberJoined,
     NotInitialised,
     NotListening,
     Order,
@@ -43,25 +40,19 @@ from fedactors.actors.messages import (
     RoundCommitted,
     RoundEnded,
     SchedulerReady,
-    ToAggregator,
     ToController,
-    ToGateway,
-    ToModelStore,
     TooFewLearners,
-    ToScheduler,
     TrainingOver,
 )
-from fedactors.actors.model_store import ModelStore
-from fedactors.actors.scheduler import Scheduler
-from fedactors.actors.sharded_aggregator import ShardedAggregator
+from fedactors.actors.standing import standing
 from fedactors.actors.watchers import Watchers
+from fedactors.actors.whereabouts import Whereabouts
 from fedactors.errors import Rejected
 from fedactors.journal import UnendedRound
 from fedactors.log import get_logger
-from fedactors.model import LearnerId
 from fedactors.protocol import Task, Verb
 from fedactors.record import Event, EventKind
-from fedactors.runtime import Actor, ActorRef, Deferred, Strategy, Supervision, handle
+from fedactors.runtime import Actor, Deferred, Strategy, Supervision, handle
 from fedactors.task import TaskKind
 from fedactors.transport import Address
 
@@ -74,9 +65,8 @@ SETBACKS_MAX = 3
 class Controller(Actor[ToController]):
     """Owns membership and the life cycle. Parent of the other actors.
 
-    They are started in the order store, masks, aggregator, scheduler, gateway, and one that fails is restarted together with
-    those behind it: a new scheduler begins the open round again, and a new gateway has the learners come back to it. There is an
-    actor for masks only where updates are masked.
+    One of them that fails is restarted together with those started behind it: a new scheduler begins the open round again, and a
+    new gateway has the learners come back to it.
     """
 
     supervision: ClassVar[Supervision] = Supervision(strategy=Strategy.REST_FOR_ONE, max_restarts=2 * SETBACKS_MAX)
@@ -86,44 +76,22 @@ class Controller(Actor[ToController]):
     def __init__(self, blueprint: Blueprint, life: Life) -> None:
         self._plan = blueprint
         self._life = life
-        self._members: dict[LearnerId, LearnerJoined] = {}
-        self._drawn: LearnerId | None = None
-        self._declined: dict[LearnerId, str] = {}
+        self._draw = InitialDraw(blueprint.training.seed)
         self._owed = False
         self._to_evaluate: list[UnendedRound] = []
-        self._awaited: set[LearnerId] = set()
         self._worried = False
-        self._addresses: tuple[Address, ...] = ()
-        self._not_listening: Exception | None = None
-        self._address_askers: list[Deferred[tuple[Address, ...]]] = []
+        self._whereabouts = Whereabouts()
         self._watchers = Watchers(life)
-        self._store: ActorRef[ToModelStore]
-        self._aggregator: ActorRef[ToAggregator]
-        self._scheduler: ActorRef[ToScheduler]
-        self._gateway: ActorRef[ToGateway]
+        self._crew: Crew
+        self._members: Membership
 
     @override
     def started(self) -> None:
-        plan, life = self._plan, self._life
-        self._store = store = self.spawn(
-            partial(ModelStore, plan.storage, plan.chunk_bytes, is_lean=plan.aggregation.shards > 1), name="store"
-        )
-        masks = None if plan.masks is None else self.spawn(plan.masks, name="masks")
-        self._aggregator = aggregator = self.spawn(
-            partial(self._aggregates, plan.aggregation, store, self.ref, plan.compute, life.journal, masks, plan.room),
-            name="aggregator",
-        )
-        self._scheduler = self.spawn(
-            partial(Scheduler, plan.training, life.tasks, aggregator, self.ref, life.journal, masks), name="scheduler"
-        )
-        neighbours = Neighbours(self.ref, self._scheduler, aggregator, store, masks)
-        self._gateway = self.spawn(partial(plan.gateway, neighbours), name="gateway")
+        life = self._life
+        self._crew = crew = engage(self, self._plan, life, self.aggregator)
+        self._members = Membership(life.here, crew.scheduler, crew.aggregator, self._publish)
         if life.phase is Phase.TRAINING:
             self._watch_duration()
-
-    @property
-    def _aggregates(self) -> type[Aggregator]:
-        return self.aggregator if self._plan.aggregation.shards == 1 else ShardedAggregator
 
     # ------------------------------------------------------------------------------------------------------------- life cycle
 
@@ -164,7 +132,7 @@ class Controller(Actor[ToController]):
         assert life.version is not None, "a model has a version"
         life.phase = Phase.TRAINING
         self._watch_duration()
-        self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
+        self._crew.scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
         self._go_on()
 
     def _watch_duration(self) -> None:
@@ -175,16 +143,16 @@ class Controller(Actor[ToController]):
     def _go_on(self) -> None:
         """Let the next round begin, or the end, once nothing speaks against it."""
         life = self._life
-        self._owed = bool(self._awaited) or (life.paused and life.phase is Phase.TRAINING)
+        self._owed = self._members.awaits or (life.paused and life.phase is Phase.TRAINING)
         if self._owed or life.phase not in {Phase.TRAINING, Phase.FINISHING}:
             return
         unended, self._to_evaluate = self._to_evaluate, []
         for round_ in unended:
-            self._scheduler.tell(EvaluateAgain(round_, last=life.phase is Phase.FINISHING))
+            self._crew.scheduler.tell(EvaluateAgain(round_, last=life.phase is Phase.FINISHING))
         if life.phase is Phase.FINISHING:
-            self._scheduler.tell(FinishUp(combine_open=True))
+            self._crew.scheduler.tell(FinishUp(combine_open=True))
         elif not (unended and self._waits_for_evaluation):
-            self._scheduler.tell(GrantRound(last=life.next_round == life.conditions.rounds))
+            self._crew.scheduler.tell(GrantRound(last=life.next_round == life.conditions.rounds))
 
     def _go_on_if_owed(self) -> None:
         if self._owed:
@@ -210,7 +178,7 @@ class Controller(Actor[ToController]):
         life.phase, life.stop_reason, life.failed = Phase.DONE, why, failed
         self._publish(EventKind.FINISHED, stop_reason=why, version=life.version, failed=failed)
         self._watchers.look()
-        self._gateway.tell(DismissAll())
+        self._crew.gateway.tell(DismissAll())
         for key in ("duration", "too few"):
             self.cancel(key)
         self.after(self._plan.linger_s, LingerOver())
@@ -240,7 +208,7 @@ class Controller(Actor[ToController]):
         if life.phase in {Phase.TRAINING, Phase.FINISHING}:
             assert life.layout is not None, "training begins with a model"
             assert life.version is not None, "a model has a version"
-            self._scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
+            self._crew.scheduler.tell(BeginTraining(life.layout, life.version, life.next_round))
             self._to_evaluate = list(life.journal.story.unended.values())
             self._go_on()
 
@@ -249,7 +217,7 @@ class Controller(Actor[ToController]):
         story = self._life.journal.story
         if (committing := story.committing) is None:
             return
-        newest = await self._store.ask(GetModel())
+        newest = await self._crew.store.ask(GetModel())
         if newest.version == committing.version:
             why = self._committed(RoundCommitted(committing.round, committing.version, len(story.counted)))
             if why is not None and self._life.phase is Phase.TRAINING:
@@ -288,7 +256,7 @@ class Controller(Actor[ToController]):
         record = replace(message.record, epsilon=life.conditions.epsilon(message.record.round))
         self._publish(EventKind.ROUND_ENDED, record=record.to_map())
         if self._plan.describes:
-            self._store.tell(DescribeVersion(record))
+            self._crew.store.tell(DescribeVersion(record))
         if life.phase is Phase.TRAINING:
             if (why := life.stop.after_evaluation(record)) is not None:
                 self._end(why)
@@ -314,59 +282,28 @@ class Controller(Actor[ToController]):
         learner = message.candidate.learner
         if (former := self._members.get(learner)) is not None:
             self.learner_departed(LearnerDeparted(learner, "displaced", "it joined anew", former.proxy))
-        self._members[learner] = message
-        self._life.here.add(learner)
-        self._publish(
-            EventKind.LEARNER_JOINED,
-            learner=learner,
-            num_train_examples=message.candidate.num_examples,
-            num_test_examples=message.num_test_examples,
-            tags=sorted(message.candidate.tags),
-        )
-        self._scheduler.tell(MemberJoined(message.candidate, message.proxy))
+        was_awaited = self._members.join(message)
         self._watch_numbers()
-        if learner in self._awaited:
-            self._awaited.discard(learner)
+        if was_awaited:
             self._go_on_if_owed()
 
     @handle
     def learner_departed(self, message: LearnerDeparted) -> None:
         """A learner is gone, unless a later connection of it is here."""
-        member = self._members.get(message.learner)
-        if member is None or member.proxy is not message.proxy:
-            return
-        self._forget(message.learner)
-        self._departed(message.learner, message.how, message.why)
-
-    def _forget(self, learner: LearnerId) -> None:
-        """Give a learner no more tasks; whether it has departed is another question."""
-        del self._members[learner]
-        self._scheduler.tell(MemberDeparted(learner))
-        if self._drawn == learner:
-            self._drawn = None
-
-    def _departed(self, learner: LearnerId, how: str, why: str) -> None:
-        self._life.here.discard(learner)
-        if how != "displaced":
-            self._aggregator.tell(ForgetLearner(learner))
-        self._publish(EventKind.LEARNER_DEPARTED, learner=learner, how=how, why=why)
-        self._watch_numbers()
+        if self._members.depart(message):
+            self._watch_numbers()
 
     def _await_return(self) -> None:
         """The gateway was or is being restarted: rounds wait a while for the learners that were here."""
-        for learner in list(self._members):
-            self._forget(learner)
-        self._awaited = set(self._life.here)
-        if self._awaited:
+        if self._members.await_return():
             wait_s = self._plan.join_timeout_s if self._life.is_resumed else self._plan.return_s
             self.after(wait_s, ReturnOver(), key="return")
 
     @handle
     def return_over(self, _: ReturnOver) -> None:
         """Whoever is not back after a restart is lost; the others go on."""
-        awaited, self._awaited = self._awaited, set()
-        for learner in sorted(awaited):
-            self._departed(learner, "lost", "it did not come back after a restart of the controller's side")
+        if self._members.give_up_awaited():
+            self._watch_numbers()
         self._go_on_if_owed()
 
     def _watch_numbers(self) -> None:
@@ -379,8 +316,8 @@ class Controller(Actor[ToController]):
         else:
             self.cancel("too few")
             self._worried = False
-        if self._life.phase is Phase.INITIALISING and enough and self._drawn is None:
-            self._draw()
+        if self._life.phase is Phase.INITIALISING and enough and not self._draw.is_out(self._members):
+            self._ask_for_weights()
 
     @property
     def _needed(self) -> int:
@@ -393,23 +330,17 @@ class Controller(Actor[ToController]):
         waited = f"{self._plan.join_timeout_s:g} s"
         self._done(f"{number} of at least {needed} learners were here for {waited} (learners.join_timeout_s)", failed=True)
 
-    def _draw(self) -> None:
-        """Ask a learner, drawn at random but alike whenever the run is repeated, for the weights it starts from."""
-        willing = sorted(self._members.keys() - self._declined.keys())
-        if not willing:
-            troubles = "; ".join(f"{learner}: {why}" for learner, why in sorted(self._declined.items()))
-            self._done(f"no learner gave initial weights: {troubles}", failed=True)
-            return
-        rng = np.random.default_rng([self._plan.training.seed, len(self._declined)])
-        self._drawn = willing[int(rng.integers(len(willing)))]
-        self._members[self._drawn].proxy.tell(AssignTask(Task(next(self._life.tasks), TaskKind.INITIALISE, None), None))
+    def _ask_for_weights(self) -> None:
+        """Have a learner give the weights that the federation starts from."""
+        if (drawn := self._draw.draw(self._members)) is None:
+            self._done(f"no learner gave initial weights: {self._draw.troubles}", failed=True)
+        else:
+            drawn.proxy.tell(AssignTask(Task(next(self._life.tasks), TaskKind.INITIALISE, None), None))
 
     @handle
     def not_initialised(self, message: NotInitialised) -> None:
         """Ask another one."""
-        if message.learner == self._drawn:
-            self._declined[message.learner] = message.why
-            self._drawn = None
+        if self._draw.decline(message.learner, message.why, self._members):
             self._watch_numbers()
 
     # -------------------------------------------------------------------------------------------------------------------- news
@@ -440,54 +371,25 @@ class Controller(Actor[ToController]):
     @handle
     def status(self, _: GetStatus) -> Mapping[str, Any]:
         """Where the federation stands."""
-        life = self._life
-        return {
-            "name": self._plan.name,
-            "seed": self._plan.training.seed,
-            "phase": str(life.phase),
-            "paused": life.paused,
-            "round": life.next_round,
-            "rounds_total": life.conditions.rounds,
-            "evaluate_every": self._plan.training.evaluate_every,
-            "version": life.version,
-            "num_parameters": 0 if life.layout is None else self._plan.aggregation.scope.num_parameters(life.layout),
-            "learners": sorted(self._members),
-            "min_learners": self._plan.training.min_learners,
-            "addresses": [str(address) for address in self._addresses],
-            "first_event": life.forgotten,
-            "next_event": life.next_number,
-            "stop_reason": life.stop_reason,
-            "failed": life.failed,
-        }
+        return standing(self._plan, self._life, self._members, self._whereabouts.addresses)
 
     # --------------------------------------------------------------------------------------------------------------- listening
 
     @handle
-    def addresses(self, _: GetAddresses) -> tuple[Address, ...] | Deferred[tuple[Address, ...]]:
-        """Where the gateway listens."""
-        if self._addresses:
-            return self._addresses
+    def addresses(self, _: GetAddresses) -> Deferred[tuple[Address, ...]]:
+        """Where the gateway listens, now or when it does."""
         deferred: Deferred[tuple[Address, ...]] = self.reply_later()
-        if self._not_listening is not None:
-            deferred.reject(self._not_listening)  # the asker's trouble; raised here it would be a failure of this actor
-        else:
-            self._address_askers.append(deferred)
+        self._whereabouts.tell(deferred)
         return deferred
 
     @handle
     def listening(self, message: Listening) -> None:
         """The gateway is up; where one was up before, its learners come back to this one."""
-        self._addresses = message.addresses
         self._await_return()
-        for asker in self._address_askers:
-            asker.resolve(message.addresses)
-        self._address_askers.clear()
+        self._whereabouts.known(message.addresses)
 
     @handle
     def not_listening(self, message: NotListening) -> None:
         """The gateway cannot listen."""
-        self._not_listening = message.why
-        for asker in self._address_askers:
-            asker.reject(message.why)
-        self._address_askers.clear()
+        self._whereabouts.failed(message.why)
         self._done(str(message.why), failed=True)

@@ -78,7 +78,7 @@ class RelayController(Controller):
     async def initialise(self, message: InitialiseChildren) -> Deferred[GlobalModel] | GlobalModel:
         """Have a child give the weights that it starts from; those that are here already are as good."""
         if self._life.layout is not None:
-            return await self._store.ask(GetModel())
+            return await self._crew.store.ask(GetModel())
         return self._begin(message, Phase.INITIALISING)
 
     @handle
@@ -107,7 +107,7 @@ class RelayController(Controller):
         life.phase = phase
         if not isinstance(work, InitialiseChildren):
             life.layout, life.version, life.next_round = work.model.layout, work.model.version, work.params.round
-        self._declined.clear()
+        self._draw.forgive()
         self._watch_numbers()
         self._go_on()
         return self._answer
@@ -121,16 +121,16 @@ class RelayController(Controller):
         """
         work = self._work
         enough = self._members if isinstance(work, EvaluateChildren) else True
-        self._owed = bool(self._awaited) or not (enough and self._were_enough)
+        self._owed = self._members.awaits or not (enough and self._were_enough)
         if work is None or self._owed:
             return
         if isinstance(work, InitialiseChildren):
             self._watch_numbers()
             return
         if work.model is not self._adopted:
-            self._store.tell(ReplaceModels(work.model))  # it is there before anybody can hear of a task and ask for it
+            self._crew.store.tell(ReplaceModels(work.model))  # it is there before anybody can hear of a task and ask for it
             self._adopted = work.model
-        cast("ActorRef[ToRelayAggregator]", self._aggregator).tell(Adopt(work.model))  # a relay's takes more than others do
+        cast("ActorRef[ToRelayAggregator]", self._crew.aggregator).tell(Adopt(work.model))  # a relay's takes more than others do
         if isinstance(work, TrainChildren):
             self._open_round(work)
         else:
@@ -138,16 +138,16 @@ class RelayController(Controller):
 
     def _open_round(self, work: TrainChildren) -> None:
         self._begin_training_with(work, work.params.round, train=work.params, evaluate_every=0)
-        self._scheduler.tell(GrantRound(last=False))
+        self._crew.scheduler.tell(GrantRound(last=False))
 
     def _open_evaluation(self, work: EvaluateChildren) -> None:
         round_, version = work.params.round, work.model.version
         self._begin_training_with(work, round_ + 1, evaluate=work.params, evaluate_every=1)
-        self._scheduler.tell(EvaluateAgain(UnendedRound(round_, version, tuple(sorted(self._members))), last=True))
+        self._crew.scheduler.tell(EvaluateAgain(UnendedRound(round_, version, tuple(sorted(self._members))), last=True))
 
     def _begin_training_with(self, work: TrainChildren | EvaluateChildren, first_round: Round, **terms: Any) -> None:
         plan, self._training = replace(self._plan.training, **terms), next(self._life.tasks)
-        self._scheduler.tell(BeginTraining(work.model.layout, work.model.version, first_round, plan, self._training))
+        self._crew.scheduler.tell(BeginTraining(work.model.layout, work.model.version, first_round, plan, self._training))
 
     # ----------------------------------------------------------------------------------------------------------- what comes of it
 
@@ -156,7 +156,7 @@ class RelayController(Controller):
     def initialised(self, message: Initialised) -> None:
         life, layout, self._adopted = self._life, message.model.layout, message.model
         if isinstance(self._work, TrainChildren | EvaluateChildren):  # a former task asked for weights
-            self._scheduler.tell(FinishUp(combine_open=False))
+            self._crew.scheduler.tell(FinishUp(combine_open=False))
             self._go_on()
             return
         life.layout, life.version = layout, message.model.version
@@ -214,7 +214,7 @@ class RelayController(Controller):
             super()._done(why, failed=failed)
 
     def _give_up(self, why: str) -> None:
-        self._scheduler.tell(FinishUp(combine_open=False))
+        self._crew.scheduler.tell(FinishUp(combine_open=False))
         self._fail(why)
 
     def _finished(self, result: object) -> None:
