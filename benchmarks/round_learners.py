@@ -16,7 +16,6 @@ from fedactors import plugins
 from fedactors.learner import Learner, LearnerClient
 from fedactors.learner.worker import Worker
 from fedactors.runtime.garbage import collect_seldom
-from fedactors.runtime.switching import take_short_turns
 from fedactors.transport import Address, Transport
 from fedactors.transport.malloc import keep_freed_memory
 
@@ -70,7 +69,6 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     collect_seldom()
-    take_short_turns()
     uvloop.install()
     asyncio.run(serve(arguments.address, arguments.first, arguments.count, arguments.parameters, shared=arguments.shared))
 
