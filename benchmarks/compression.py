@@ -31,7 +31,7 @@ from statistics import median
 import numpy as np
 
 from fedactors import Federation
-from fedactors.actors.intake import Expected
+from fedactors.actors.expected import Expected
 from fedactors.aggregation import Contribution
 from fedactors.aggregation.fedavg import FedAvg
 from fedactors.compression.bf16 import Bf16

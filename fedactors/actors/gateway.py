@@ -19,7 +19,8 @@ from fedactors.access.guard import RECHECK_S, Guard
 from fedactors.actors.admin_desk import AdminDesk
 from fedactors.actors.compute import Compute
 from fedactors.actors.doorway import JOINS_MAX, JOINS_WITHIN_S, Doorway
-from fedactors.actors.learner_proxy import GOODBYE_S, LearnerProxy, Neighbours, UploadPolicy
+from fedactors.actors.learner_proxy import LearnerProxy, Neighbours, UploadPolicy
+from fedactors.actors.line import GOODBYE_S
 from fedactors.actors.messages import (
     Admission,
     Admit,

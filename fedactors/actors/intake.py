@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Any
 
 from fedactors.actors.compute import Compute
+from fedactors.actors.expected import Expected
 from fedactors.actors.looking import LookingReceiver
-from fedactors.actors.messages import BorrowBuffer, ParkBuffer, ReturnBuffer, ToAggregator, Verdict
+from fedactors.actors.messages import BorrowBuffer, ParkBuffer, ReturnBuffer, ToAggregator
+from fedactors.actors.open_tasks import OpenTask
 from fedactors.actors.spill import Held, Spill
 from fedactors.actors.spilling import SpillingReceiver
 from fedactors.actors.upload_slots import Loan, UploadId
-from fedactors.errors import StreamClosed, UpdateRefused
-from fedactors.form import IDENTITY, Form
-from fedactors.model import Buffer, Layout, LearnerId
-from fedactors.protocol import BlobReceiver, PushOpening, Receiver, Task, receive_blob
+from fedactors.errors import StreamClosed
+from fedactors.form import IDENTITY
+from fedactors.model import LearnerId
+from fedactors.protocol import BlobReceiver, PushOpening, receive_blob
 from fedactors.runtime import ActorRef
-from fedactors.task import Refusal, TaskKind
+from fedactors.task import TaskKind
 from fedactors.transport import Stream
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the weights that answer a task travel as.
-
-    Attributes:
-        model: the layout of the weights.
-        form: in which they travel.
-        layout: of what travels.
-    """
-
-    model: Layout
-    form: Form
-    layout: Layout
-
-    @classmethod
-    def as_they_are(cls, model: Layout) -> Expected:
-        """The weights themselves."""
-        return cls(model, IDENTITY, model)
-
-    def refusal(self, buffer: Buffer, *, refuse_not_finite: bool) -> UpdateRefused | None:
-        """Why what came cannot be taken; None if it can."""
-        if (problem := self.form.problem(buffer, self.model)) is not None:
-            return UpdateRefused(Refusal.FORM, problem)
-        tensor = self.form.first_not_finite(buffer, self.model) if refuse_not_finite else None
-        return None if tensor is None else UpdateRefused(Refusal.NOT_FINITE, f"tensor {tensor!r} holds NaN or an infinity")
-
-
-@dataclass(slots=True)
-class OpenTask:
-    """A task that the learner has not answered.
-
-    Attributes:
-        task: as it is sent.
-        layout: the global model's; None while there is none.
-        delivered: an update is with the scheduler; a second copy of it, from a push that was tried again, is dropped.
-        verdict: what the scheduler decided of the update, once it has.
-        attempt: the last attempt to receive the update.
-        receiver: of that attempt, from its grant on.
-    """
-
-    task: Task
-    layout: Layout | None
-    delivered: bool = False
-    verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    attempt: asyncio.Task[Held] | None = None
-    receiver: Receiver | None = None
 
 
 class Intake:

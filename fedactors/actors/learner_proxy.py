@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from fedactors.actors.compute import Compute
-from fedactors.actors.intake import Expected, Intake, OpenTask
+from fedactors.actors.expected import Expected
+from fedactors.actors.intake import Intake
+from fedactors.actors.line import Line
 from fedactors.actors.messages import (
     AssignTask,
     Attach,
@@ -44,12 +45,12 @@ from fedactors.actors.messages import (
     UpdateHere,
     Verdict,
 )
+from fedactors.actors.open_tasks import OpenTask, OpenTasks
 from fedactors.actors.spill import Held, as_buffer
 from fedactors.aggregation import Rule, Weighting
 from fedactors.errors import ActorError, ModelError, ProtocolError, Rejected, StreamClosed, TransportError, UpdateRefused
 from fedactors.form import IDENTITY, Travelling
 from fedactors.log import get_logger, one_line
-from fedactors.model import Layout
 from fedactors.protocol import (
     Cancel,
     Evaluated,
@@ -74,13 +75,6 @@ from fedactors.task import Refusal, TaskId, TaskKind, TrainReport
 from fedactors.transport import Stream
 
 log = get_logger("fedactors.learner_proxy")
-
-GIVEN_AGAIN_S = 30.0
-"""How long an answer to a task of a former life waits for the task to be given again."""
-DECIDED_MAX = 16
-"""Verdicts on one learner's updates that are remembered, the newest."""
-GOODBYE_S = 1.0
-"""How long a goodbye may take before the stream is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,36 +125,33 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         self._policy = policy
         self._intake = Intake(hello.learner, neighbours.aggregator, compute, policy.refuse_not_finite)
         self._lost_after_s = lost_after_s
-        self._session: Session | None = None
-        self._over: Deferred[None] | None = None
-        self._open: dict[TaskId, OpenTask] = {}
+        self._line = Line(hello.learner)
+        self._tasks = OpenTasks(given_before)
         self._bytes_down = 0
         self._departed = False
-        self._given_before = given_before
-        self._decided: OrderedDict[TaskId, Verdict] = OrderedDict()
-        self._again: dict[TaskId, asyncio.Future[None]] = {}
 
     # ----------------------------------------------------------------------------------------------------------------- session
 
     @handle
     async def attach(self, message: Attach) -> Deferred[None]:
         """Take over a session, send what the learner does not have, take back what it need not do, and read it to its end."""
-        resumed = self._session is not None
-        if resumed:
-            await self._leave_session(GoodbyeReason.DISPLACED, "the learner has opened another session")
+        is_new = self._line.is_new
+        if not is_new:
+            await self._line.leave(GoodbyeReason.DISPLACED, "the learner has opened another session")
         self.cancel("grace")
-        self._session, self._over = message.session, self.reply_later()
+        over: Deferred[None] = self.reply_later()
+        self._line.take(message.session, over)
         self.run(self._read(message.session), then=Outcome.unwrap)
-        if not resumed:
+        if is_new:
             hello = self._hello
             candidate = Candidate(self._learner, hello.num_train_examples, frozenset(hello.tags))
             self._to.controller.tell(LearnerJoined(candidate, hello.num_test_examples, self.ref))
-        for open_task in self._open.values():
+        for open_task in self._tasks:
             if open_task.task.id not in message.tasks_held:
-                await self._send(open_task.task)
-        for task in sorted(message.tasks_held - self._open.keys()):  # decided while it could not be told
-            await self._send(Cancel(task))
-        return self._over
+                await self._line.say(open_task.task)
+        for task in sorted(message.tasks_held - self._tasks.ids):  # decided while it could not be told
+            await self._line.say(Cancel(task))
+        return over
 
     async def _read(self, session: Session) -> SessionOver:
         try:
@@ -183,9 +174,9 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     @handle
     def session_over(self, message: SessionOver) -> None:
         """A learner that said goodbye has left; one that did not gets time to come back."""
-        if message.session is not self._session:
+        if not self._line.uses(message.session):
             return
-        self._close_session()
+        self._line.close()
         if message.left:
             self._depart("left", message.why)
         else:
@@ -201,28 +192,14 @@ class LearnerProxy(Actor[ToLearnerProxy]):
     @handle
     async def displace(self, _: Displace) -> None:
         """Make room for a new connection of the same learner."""
-        await self._leave_session(GoodbyeReason.DISPLACED, "another process joined with the same identity")
+        await self._line.leave(GoodbyeReason.DISPLACED, "another process joined with the same identity")
         self._depart("displaced", "another process joined with the same identity")
 
     @handle
     async def dismiss(self, _: Dismiss) -> None:
         """The federation is done."""
-        await self._leave_session(GoodbyeReason.FINISHED, "the federation is done")
+        await self._line.leave(GoodbyeReason.FINISHED, "the federation is done")
         self.stop()
-
-    async def _leave_session(self, reason: GoodbyeReason, why: str) -> None:
-        if self._session is not None:
-            try:
-                async with asyncio.timeout(GOODBYE_S):
-                    await self._session.goodbye(reason, why)
-            except (TimeoutError, StreamClosed):
-                self._session.cut(why)
-        self._close_session()
-
-    def _close_session(self) -> None:
-        if self._over is not None:
-            self._over.resolve(None)
-            self._over = None
 
     def _depart(self, how: str, why: str) -> None:
         if not self._departed:
@@ -230,72 +207,51 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             self._to.controller.tell(LearnerDeparted(self._learner, how, why, self.ref))
         self.stop()
 
-    async def _send(self, message: Task | Cancel | Masking) -> None:
-        """Say something on the session; on a broken one it is said again when the learner is back."""
-        if self._session is not None:
-            try:
-                await self._session.send(message)
-            except StreamClosed:
-                log.debug("not_sent", learner=self._learner, message=type(message).__name__)
-
     # ------------------------------------------------------------------------------------------------------------------- tasks
 
     @handle
     async def assign(self, message: AssignTask) -> None:
         """Give the learner a task."""
-        self._open[message.task.id] = OpenTask(message.task, message.layout)
-        self._is_given_again(message.task.id)
+        self._tasks.open(message.task, message.layout)
         if self._to.masks is not None and message.task.kind is TaskKind.TRAIN:
             self._to.masks.tell(MaskedTask(message.task.id, self._learner, message.task.round, self.ref))
-        await self._send(message.task)
+        await self._line.say(message.task)
         self._to.scheduler.tell(Dispatched(message.task.id, self._learner))
 
     @handle
     async def cancel_task(self, message: CancelTask) -> None:
         """The answer is not wanted any more."""
-        if (open_task := self._open.pop(message.task, None)) is not None:
-            self._decide(open_task, Verdict(message.task, Refusal.LATE, "the round went on without this update"))
-            await self._send(Cancel(message.task))
+        if self._tasks.get(message.task) is not None:
+            self._tasks.decide(Verdict(message.task, Refusal.LATE, "the round went on without this update"))
+            await self._line.say(Cancel(message.task))
 
     @handle
     async def say_masking(self, message: SayMasking) -> None:
         """The dialogue of a masked round; what a lost connection swallows is said again when the learner speaks."""
-        await self._send(message.said)
+        await self._line.say(message.said)
 
     @handle
     async def expelled(self, message: Expelled) -> None:
         """The learner's update could not be unmasked: its task is given up."""
-        if (open_task := self._open.pop(message.task, None)) is not None:
-            self._decide(open_task, Verdict(message.task, Refusal.MASKING, message.why))
+        if (open_task := self._tasks.get(message.task)) is not None:
+            self._tasks.decide(Verdict(message.task, Refusal.MASKING, message.why))
             self._unanswered(open_task.task, Refusal.MASKING, message.why)
-            await self._send(Cancel(message.task))
+            await self._line.say(Cancel(message.task))
 
     @handle
     def verdict(self, message: Verdict) -> None:
         """The scheduler has decided; the upload that waits for it is answered."""
-        self._decide(self._open.pop(message.task, None), message)
-
-    def _decide(self, open_task: OpenTask | None, verdict: Verdict) -> None:
-        """Answer the upload that waits, and remember the answer for one that is tried again because the answer was lost."""
-        if open_task is None or open_task.task.kind is TaskKind.TRAIN:
-            self._decided[verdict.task] = verdict
-            if len(self._decided) > DECIDED_MAX:
-                self._decided.popitem(last=False)
-        self._is_given_again(verdict.task)
-        if open_task is not None and not open_task.verdict.done():
-            open_task.verdict.set_result(verdict)
+        self._tasks.decide(message)
 
     @handle
     def heard(self, message: Heard) -> None:
         """An answer that needs no weights. One to a task that is not open any more is dropped: it comes after a cancel."""
         answer = message.message
-        open_task = self._open.get(answer.task)
+        open_task = self._tasks.get(answer.task)
         if open_task is None or open_task.delivered:
             log.info("stray_answer", learner=self._learner, task=answer.task)
             return
-        del self._open[answer.task]
-        if not open_task.verdict.done():  # weights that are on their way answer nothing any more
-            open_task.verdict.set_result(Verdict(answer.task, Refusal.UNKNOWN_TASK, "the task was answered without weights"))
+        self._tasks.close(open_task, Refusal.UNKNOWN_TASK, "the task was answered without weights")
         if isinstance(answer, TaskFailure):
             self._unanswered(open_task.task, Refusal.LEARNER_FAILED, one_line(answer.why))
         elif open_task.task.kind is not TaskKind.EVALUATE:
@@ -346,14 +302,14 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             return
         layout_known = message.request.layout_digest == blob.layout.digest
         self._bytes_down += await send_blob(message.stream, blob, layout_known=layout_known, offset=message.request.offset)
-        for open_task in list(self._open.values()):
+        for open_task in self._tasks:
             if open_task.task.version == message.request.version:
                 self._to.scheduler.tell(Dispatched(open_task.task.id, self._learner))
 
     async def _push(self, stream: Stream, opening: PushOpening) -> None:
         """Receive weights, hand them on, and answer when it is decided what becomes of them."""
-        await self._given_again(opening.task)
-        if (decided := self._decided.get(opening.task)) is not None:
+        await self._tasks.given_again(opening.task)
+        if (decided := self._tasks.verdict(opening.task)) is not None:
             await answer_push(stream, _said(decided))
             return
         unwanted: Receiver | None = None
@@ -374,40 +330,17 @@ class LearnerProxy(Actor[ToLearnerProxy]):
         else:
             await answer_amid_chunks(stream, _said(verdict), unwanted)
 
-    async def _given_again(self, task: TaskId) -> None:
-        """A learner that outlived a restart may answer a task before it is given again: wait for that, for a while."""
-        if task in self._given_before and task not in self._open and task not in self._decided:
-            again = self._again.setdefault(task, asyncio.get_running_loop().create_future())
-            await asyncio.wait([again], timeout=GIVEN_AGAIN_S)
-
-    def _is_given_again(self, task: TaskId) -> None:
-        if (again := self._again.pop(task, None)) is not None:
-            again.set_result(None)
-
     def _expected(self, opening: PushOpening) -> tuple[OpenTask, Expected]:
         """The task that a push answers, and what must come; everything is checked before any memory is taken."""
-        open_task = self._open.get(opening.task)
+        open_task = self._tasks.get(opening.task)
         if open_task is None or open_task.task.kind is TaskKind.EVALUATE:
             raise UpdateRefused(
                 Refusal.UNKNOWN_TASK, f"{self._learner} has no open task {opening.task!r:.80} that weights answer"
             )
         if open_task.task.kind is TaskKind.TRAIN and (problem := self._problem(opening.report)) is not None:
             raise UpdateRefused(Refusal.BAD_REPORT, problem)
-        for expected in self._forms(open_task, opening):
-            if opening.layout_digest == expected.layout.digest and opening.total_bytes == expected.layout.nbytes:
-                return open_task, expected
-        packed = "" if self._policy.form.form == IDENTITY else ", packed or not"
-        raise UpdateRefused(Refusal.LAYOUT, f"names, shapes or dtypes differ from the global model's{packed}")
-
-    def _forms(self, open_task: OpenTask, opening: PushOpening) -> Iterator[Expected]:
-        """What the weights that answer a task may travel as."""
-        travelling, model = self._policy.form, open_task.layout
-        if model is None:
-            yield Expected.as_they_are(self._declared(opening))
-            return
-        yield Expected(model, travelling.form, travelling.layout(model))
-        if travelling.form.optional:
-            yield Expected.as_they_are(model)
+        policy = self._policy
+        return open_task, Expected.from_opening(opening, open_task.layout, policy.form, policy.model_bytes_max)
 
     def _problem(self, report: TrainReport) -> str | None:
         if (problem := report.problem()) is None:
@@ -417,16 +350,6 @@ class LearnerProxy(Actor[ToLearnerProxy]):
             except ModelError as error:
                 problem = str(error)
         return problem
-
-    def _declared(self, opening: PushOpening) -> Layout:
-        try:
-            layout = Layout.from_specs(opening.specs or ())
-        except ModelError as error:
-            raise UpdateRefused(Refusal.LAYOUT, str(error)) from error
-        if layout.nbytes > self._policy.model_bytes_max:
-            limit = f"limits.model_bytes_max = {self._policy.model_bytes_max:,}"
-            raise UpdateRefused(Refusal.LAYOUT, f"the model has {layout.nbytes:,} bytes, more than {limit}")
-        return layout
 
     async def _deliver(self, open_task: OpenTask, opening: PushOpening, expected: Expected, buffer: Held) -> None:
         """Hand weights on; those of a task that was answered or cancelled while they came are dropped."""
@@ -450,12 +373,10 @@ class LearnerProxy(Actor[ToLearnerProxy]):
 
     def _refuse_push(self, opening: PushOpening, refusal: UpdateRefused) -> None:
         """A refused answer to an open task closes it; a stranger's changes nothing."""
-        open_task = self._open.get(opening.task)
+        open_task = self._tasks.get(opening.task)
         if refusal.reason == Refusal.UNKNOWN_TASK or open_task is None or open_task.delivered:
             return
-        del self._open[opening.task]
-        if not open_task.verdict.done():  # another stream may be at it
-            open_task.verdict.set_result(Verdict(opening.task, Refusal(refusal.reason), str(refusal)))
+        self._tasks.close(open_task, Refusal(refusal.reason), str(refusal))
         self._unanswered(open_task.task, Refusal(refusal.reason), str(refusal))
 
 

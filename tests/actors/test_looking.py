@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedactors.actors.compute import Compute
-from fedactors.actors.intake import Expected, Intake
+from fedactors.actors.expected import Expected
+from fedactors.actors.intake import Intake
 from fedactors.actors.looking import RUNS_MAX, LookingReceiver
 from fedactors.actors.upload_slots import Loan
 from fedactors.errors import UpdateRefused

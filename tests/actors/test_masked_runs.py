@@ -14,7 +14,7 @@ import pytest
 
 from fedactors import Federation
 from fedactors import config as configuration
-from fedactors.actors.learner_proxy import LearnerProxy
+from fedactors.actors.line import Line
 from fedactors.aggregation.masked import MaskedFold
 from fedactors.errors import FederationFailed, LearnerFailed
 from fedactors.journal import FileJournal, Opened
@@ -457,16 +457,16 @@ def test_a_member_is_made_for_each_task_and_forgotten_when_it_is_cancelled():
 @pytest.mark.parametrize("stage", [KEYS, SHARES, UNMASK])
 async def test_what_a_lost_connection_swallows_is_said_again(monkeypatch, stage):
     """Learner 2 is cut off instead of being told; it comes back and goes on where the dialogue was."""
-    send, cut = LearnerProxy._send, []
+    say, cut = Line.say, []
 
     async def cut_once(self, message):
         if isinstance(message, Masking) and message.stage == stage and self._learner == "learner-2" and not cut:
             cut.append(message)
             self._session.cut("the cable is out")
             return
-        await send(self, message)
+        await say(self, message)
 
-    monkeypatch.setattr(LearnerProxy, "_send", cut_once)
+    monkeypatch.setattr(Line, "say", cut_once)
     results, weights, _ = await run(tables(2, options={"threshold": 1.0}, protocol=EVERYBODY))
     assert len(cut) == 1
     assert all(len(record.learners) == COUNT for record in results.rounds)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedactors.actors.intake import Expected
+from fedactors.actors.expected import Expected
 from fedactors.compression.bf16 import Bf16
 from fedactors.compression.int8 import Int8
 from fedactors.compression.top_k import TopK

@@ -111,7 +111,7 @@ class Scene:
         proxies = [actor for admitted in gateway._learners.values() if (actor := admitted.proxy._actor) is not None]
         return Counts(
             proxies=len(proxies),
-            open_tasks=sum(len(proxy._open) for proxy in proxies),
+            open_tasks=sum(len(proxy._tasks.ids) for proxy in proxies),
             buffers=aggregator._slots.lent + len(aggregator._offers) + len(aggregator._held),
             strangers=len(gateway._doorway.strangers),
             held_streams=sum(map(len, gateway._doorway._held.values())),
