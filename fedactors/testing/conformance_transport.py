@@ -24,7 +24,6 @@ CROWD_S = 60.0
 """As SOON_S, where hundreds of streams begin at once, each with a handshake of its own if there is TLS."""
 STALLED_S = 0.3
 """A send that takes longer waits for the peer."""
-HELD_S = 1.0
 UNREAD_BYTES_MAX = 256 * 1024 * 1024
 """A bound: gRPC sizes its window by what it measures. Over TLS it took 7 to 19 MiB alone, up to 74 beside four busy processes."""
 
@@ -67,9 +66,13 @@ async def echo(stream: Stream) -> None:
         return
 
 
-async def hold(_: Stream) -> None:
-    """Read nothing for a while."""
-    await asyncio.sleep(HELD_S)
+def hold_until(over: asyncio.Event) -> Accept:
+    """Read nothing until then."""
+
+    async def hold(_: Stream) -> None:
+        await over.wait()
+
+    return hold
 
 
 async def ending(stream: Stream) -> StreamClosed:
@@ -116,7 +119,8 @@ async def a_stream_says_its_method_and_its_peer(transport: Transport, address: A
 
 async def an_unread_stream_holds_its_sender_up(transport: Transport, address: Address) -> None:
     """So that memory is bounded, on both sides."""
-    async with connected(transport, address, hold) as (channel, _):
+    over = asyncio.Event()
+    async with connected(transport, address, hold_until(over)) as (channel, _):
         stream = await channel.open(METHOD, timeout_s=SOON_S)
         frame, sent_bytes = bytes(1024 * 1024), 0
         try:
@@ -126,6 +130,8 @@ async def an_unread_stream_holds_its_sender_up(transport: Transport, address: Ad
                 sent_bytes += len(frame)
         except TimeoutError:
             return
+        finally:
+            over.set()
         raise AssertionError(f"{sent_bytes:,} bytes were taken from the sender, and nobody has received one")
 
 
@@ -275,9 +281,10 @@ async def many_streams_share_a_channel(transport: Transport, address: Address) -
 
 async def a_stalled_stream_holds_up_no_other(transport: Transport, address: Address) -> None:
     """Nor its own channel."""
+    over = asyncio.Event()
 
     async def accept(stream: Stream) -> None:
-        await (echo if stream.method == METHOD else hold)(stream)
+        await (echo if stream.method == METHOD else hold_until(over))(stream)
 
     async def flood(stream: Stream) -> None:
         while True:
@@ -294,6 +301,7 @@ async def a_stalled_stream_holds_up_no_other(transport: Transport, address: Addr
         assert isinstance((await asyncio.gather(flooding, return_exceptions=True))[0], StreamClosed), (
             "a stalled send outlived a cut"
         )
+        over.set()
 
 
 async def a_listener_closes_with_grace(transport: Transport, address: Address) -> None:

@@ -122,9 +122,17 @@ async def test_a_transfer_that_is_cancelled_ends_its_stream(transport, address):
     controller = Controller()
     async with connected(transport, address, controller.accept) as (channel, _):
         streams = WeightStreams(channel)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), streams.stream(FETCH) as stream:
+        used = asyncio.get_running_loop().create_future()
+
+        async def transfer():
+            async with streams.stream(FETCH) as stream:
+                used.set_result(stream)
                 await asyncio.Event().wait()
+
+        transferring = asyncio.ensure_future(transfer())
+        stream = await used
+        transferring.cancel()
+        await asyncio.wait([transferring])
         assert stream.is_over
         await fetch(streams, b"", 1)
         streams.close()
