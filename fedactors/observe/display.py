@@ -122,7 +122,7 @@ class Display:
         if self._live is not None and line.weight is Weight.DETAIL:
             return
         prefix = "warning: " if line.weight is Weight.WARNING else ""
-        text = "failed" if line.weight is Weight.FAILURE else prefix + line.text  # why, is what the command ends with
+        text = "failed" if line.weight is Weight.FAILURE else prefix + line.text  # the command ends by saying why
         self._console.print(Text(text, style=_STYLES[line.weight]), soft_wrap=True)
 
     def picture(self) -> RenderableType:
